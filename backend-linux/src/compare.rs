@@ -104,6 +104,7 @@ impl sealed::Kind for Comparing {
             (family, side.socket_options())
         });
         let mut sockets = Sockets::open_sides(options)?;
+        sockets.open_spares();
         if settings.checks_targets(true) {
             sockets.open_checks();
         }

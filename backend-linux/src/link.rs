@@ -45,6 +45,7 @@ impl Link for Sockets {
             own_port: pair.held.as_ref().and_then(HeldPort::number),
             room: pair.socket.room(),
             target_port: pair.target_port,
+            detours: pair.spares.is_some(),
         };
         self.open.iter().map(port)
     }
@@ -83,14 +84,20 @@ impl Link for Sockets {
             hop_limit,
             message,
             tag,
+            is_detour,
             ..
         } = probe;
         let Some(pair) = self.open.get_mut(port) else {
             return Err(number(Errno::BADF));
         };
-        pair.socket
-            .send(destination, scope_id, hop_limit, message, tag)
-            .map_err(number)
+        let spares = pair.spares.as_mut().filter(|_| is_detour);
+        let sent = match spares {
+            Some(spares) => spares.send(destination, scope_id, hop_limit, message, tag),
+            None => pair
+                .socket
+                .send(destination, scope_id, hop_limit, message, tag),
+        };
+        sent.map_err(number)
     }
 
     fn obstacle(error: SendError) -> Obstacle {
@@ -106,7 +113,7 @@ impl Link for Sockets {
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
-        let mut fds: Vec<PollFd<'_>> = self.open.iter().map(readable).collect();
+        let mut fds: Vec<PollFd<'_>> = self.open.iter().flat_map(readable).collect();
         match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
             Ok(readable) => Ok(readable > 0),
             Err(Errno::INTR) => Ok(false),
@@ -122,10 +129,7 @@ impl Link for Sockets {
         let Some(pair) = self.open.get_mut(port) else {
             return Ok(None);
         };
-        let arrival = pair
-            .socket
-            .receive(buf)
-            .map_err(Error::system("can't receive"))?;
+        let arrival = pair.receive(buf).map_err(Error::system("can't receive"))?;
         Ok(arrival.map(|arrival| Arrived {
             answer: arrival.answer(),
             at: arrival.at,
@@ -139,7 +143,10 @@ impl Link for Sockets {
 
     fn forget(&mut self, port: usize, are_these: impl Fn(u32) -> bool) {
         if let Some(pair) = self.open.get_mut(port) {
-            pair.socket.forget(are_these);
+            pair.socket.forget(&are_these);
+            if let Some(spares) = &mut pair.spares {
+                spares.forget(are_these);
+            }
         }
     }
 
@@ -187,7 +194,7 @@ impl Link for Sockets {
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
         if !span.is_zero() && !through_arrivals {
-            fds.extend(self.open.iter().map(readable));
+            fds.extend(self.open.iter().flat_map(readable));
             let bell = self.bell.iter();
             fds.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN)));
         }
@@ -203,8 +210,9 @@ impl Link for Sockets {
     }
 }
 
-fn readable(pair: &Pair) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(pair.socket.as_fd(), PollFlags::IN)
+fn readable(pair: &Pair) -> impl Iterator<Item = PollFd<'_>> {
+    pair.fds()
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
 }
 
 fn number(errno: Errno) -> SendError {

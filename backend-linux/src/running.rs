@@ -7,7 +7,7 @@ use crate::epoll::readable_with_any;
 use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
 use crate::socket::Lack;
-use crate::sockets::Sockets;
+use crate::sockets::{Pair, Sockets};
 use crate::sys::calls::Beside;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Step};
@@ -33,10 +33,10 @@ impl<J: Job<Link = Sockets>> Running<J> {
     pub(crate) fn of(job: J) -> Result<Self, Error> {
         let sockets = job.link();
         let epoll = match (sockets.open.as_slice(), &sockets.bell) {
-            ([_], None) => None,
+            ([pair], None) if pair.fds().count() == 1 => None,
             (open, bell) => {
                 let bell = bell.iter().map(|bell| bell.as_fd());
-                let all = open.iter().map(|pair| pair.socket.as_fd()).chain(bell);
+                let all = open.iter().flat_map(Pair::fds).chain(bell);
                 let epoll = readable_with_any(all);
                 Some(epoll.map_err(Error::system("can't wait for several sockets at once"))?)
             }

@@ -6,14 +6,16 @@ use crate::error::Error;
 use crate::neighbour::Neighbours;
 use crate::refusal::{no_route, refused};
 use crate::socket::{
-    AnswerKey, FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources,
+    AnswerKey, Arrival, FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources,
+    Spares,
 };
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{ProbeProtocol, SocketKind};
+use hopshot_engine::{ProbeProtocol, SocketKind, UdpPayload};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 /// Pairs without privilege that a job has in each family, each with its ident or its port.
@@ -70,6 +72,8 @@ pub(crate) struct Pair {
     /// The ident or the source port of all that it sends, if that is fixed.
     pub(crate) ident: Option<u16>,
     pub(crate) socket: Socket,
+    /// For detours, beside a UDP socket.
+    pub(crate) spares: Option<Spares>,
     pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
     /// Of TCP and UDP.
@@ -97,6 +101,7 @@ impl Pair {
             ident: socket.ident(),
             socket,
             sources: Arc::new(sources),
+            spares: None,
             first_link: None,
             held: held.ok().flatten(),
         })
@@ -117,6 +122,7 @@ impl Pair {
             ident: socket.ident(),
             socket,
             sources: Arc::clone(sources),
+            spares: None,
             first_link: None,
             held: None,
         }
@@ -139,6 +145,24 @@ impl Pair {
             let _ = pair.socket.listen_for(Some(&AnswerKey::of_ident(ident)));
         }
         Ok(pair)
+    }
+
+    /// See [`Socket::receive`].
+    pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+        let of_spares = match &mut self.spares {
+            Some(spares) => spares.read(buf)?,
+            None => None,
+        };
+        match of_spares {
+            Some(received) => Ok(Some(received.arrival(buf))),
+            None => self.socket.receive(buf),
+        }
+    }
+
+    /// Returns the descriptors that are readable when there may be an answer.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let spares = self.spares.iter().map(AsFd::as_fd);
+        [self.socket.as_fd()].into_iter().chain(spares)
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
@@ -250,6 +274,28 @@ impl Sockets {
             let opened = (0..more).map_while(|_| Socket::open(family, &options).ok());
             let pair = |socket| Pair::beside(&sources, family, &options, socket);
             self.open.extend(opened.map(pair));
+        }
+    }
+
+    /// Opens sockets for detours beside UDP sockets, for a single trace: without them it hears
+    /// nothing of routers that quote little of a probe.
+    pub(crate) fn open_spares(&mut self) {
+        for pair in &mut self.open {
+            if pair.socket.kind() != SocketKind::Udp {
+                continue;
+            }
+            let options = Options {
+                protocol: ProbeProtocol::Udp {
+                    port: pair.target_port.unwrap_or_default(),
+                    payload: UdpPayload::Plain,
+                },
+                source_port: None,
+                ..self.options.clone()
+            };
+            match Spares::open(pair.family, &options) {
+                Ok(spares) => pair.spares = Some(spares),
+                Err(error) => pair.socket.note(Nicety::Spares, Err(error.errno())),
+            }
         }
     }
 

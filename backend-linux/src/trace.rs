@@ -36,6 +36,7 @@ impl sealed::Kind for SingleTrace {
 
     fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         let mut sockets = Sockets::open(family, settings.socket_options())?;
+        sockets.open_spares();
         if settings.checks_targets(true) {
             sockets.open_checks();
         }

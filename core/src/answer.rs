@@ -224,6 +224,8 @@ pub enum Discard {
     NotOurs,
     /// Its key fits, but the secret of the payload is missing or wrong: a forgery.
     WrongCookie,
+    /// It is about one of our probes, and quotes too little to tell which.
+    Unattributed,
     /// The probe has an answer already that is as good.
     Duplicate,
     /// This machine says of a probe of ours that it failed here, which is known.
@@ -236,6 +238,7 @@ impl fmt::Display for Discard {
             Self::Malformed(malformed) => malformed.fmt(f),
             Self::NotOurs => f.write_str("an answer to somebody else's probe"),
             Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
+            Self::Unattributed => f.write_str("an error that quotes too little of its probe"),
             Self::Duplicate => f.write_str("one more answer to the same probe"),
             Self::FailedHere => {
                 f.write_str("this machine's own word on a probe that is known to have failed")

@@ -1,5 +1,9 @@
+//! Probes on flows of their own.
+//!
 //! Care for what knows connections: targets, and firewalls that track them. Of one flow they take
 //! the first SYN for the beginning of a connection, and the next for a mistake.
+//!
+//! And a way to tell probes apart whose answers quote too little: by the flow alone.
 
 use crate::config::Sweep;
 use crate::patience;
@@ -23,6 +27,20 @@ pub(crate) fn is_one(view: &View<'_>, hop: u8, reason: Reason) -> bool {
         }
         Reason::Retry => target == Some(hop) || !is_passed(view, hop),
     }
+}
+
+/// Whether a probe is to leave on a flow of its own where answers to others can't be told apart:
+/// whatever goes to a hop again that has answered none of the common flow.
+pub(crate) fn is_for_blind(view: &View<'_>, hop: u8, reason: Reason) -> bool {
+    let mut heard = view.probes.iter().filter(|probe| probe.is_answered());
+    let is_known = |probe: &Slot| probe.hop() == hop && probe.is_proven() && !probe.is_apart();
+    reason != Reason::Sweep && !heard.any(is_known)
+}
+
+/// Whether a hop needs no retry on a flow of its own: it has answered one, or may be about to.
+pub(crate) fn is_under_way(view: &View<'_>, hop: u8) -> bool {
+    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
+    apart.any(|probe| probe.hop() == hop && (probe.is_answered() || probe.is_in_flight()))
 }
 
 /// Whether an answer shows that the flow gets to a hop, or farther.

@@ -23,6 +23,7 @@
 //! [`Protocol::connects`]: crate::Protocol::connects
 
 use crate::config::Sweep;
+use crate::detour;
 use crate::past_end::PastEnd;
 use crate::patience;
 use crate::sweep::{self, EDGE};
@@ -84,16 +85,22 @@ pub(crate) enum Next {
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
-    choose::<false>(view, now)
+    choose::<false, false>(view, now)
 }
 
 /// Does the same for protocols that [connect](crate::Protocol::connects). Apart, so that it isn't
 /// linked for others.
 pub(crate) fn next_connecting(view: &View<'_>, now: Instant) -> Next {
-    choose::<true>(view, now)
+    choose::<true, false>(view, now)
 }
 
-fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
+/// Does the same where answers came that can't be told apart: see
+/// [`Udp::detours`](crate::Udp::detours).
+pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
+    choose::<false, true>(view, now)
+}
+
+fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
     let hops = (1u8..)
         .zip(view.hops)
         .skip(usize::from(view.config.first_hop).saturating_sub(1));
@@ -131,6 +138,7 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
             Some(past_end) if is_silent_end(view, hop) => {
                 past_end.is_doubtful(hop, progress).then_some(Reason::Retry)
             }
+            _ if BLIND => reason_if_blind(view, hop, progress),
             _ => reason(view, hop, progress),
         };
         let Some(reason) = reason else {
@@ -221,6 +229,23 @@ fn reserved(view: &View<'_>) -> usize {
     })
 }
 
+/// Returns the same where answers came that can't be told apart: any hop may have sent one, so each
+/// silent one is asked again on a flow of its own, and once is enough while that is answered.
+fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reason> {
+    let may_be_heard = view.quiet.is_some() && view.path.end.is_none_or(|end| hop < end.hop);
+    let is_unknown = progress.heard == 0 && progress.sent < most(view);
+    let reason = match reason(view, hop, progress) {
+        None if may_be_heard && is_unknown => Some(Reason::Retry),
+        reason => reason,
+    };
+    reason.filter(|reason| *reason == Reason::Attempt || !detour::is_under_way(view, hop))
+}
+
+/// Returns how many probes a silent hop gets at most.
+fn most(view: &View<'_>) -> u8 {
+    view.config.attempts.saturating_add(view.config.retries)
+}
+
 /// Returns why a hop that has had a probe gets another; `None` if, as things stand, it gets none.
 pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reason> {
     let (config, top, end) = (view.config, view.path.top, view.path.end);
@@ -231,7 +256,7 @@ pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Re
         return is_wanted.then_some(Reason::Attempt);
     }
     let is_below_end = is_hidden && end.is_some_and(|end| hop.saturating_add(1) == end.hop);
-    let most = config.attempts.saturating_add(config.retries);
+    let most = most(view);
     let again = match progress.sent {
         sent if sent < most => Reason::Retry,
         sent if is_below_end && sent < most.saturating_add(RECHECKS) => Reason::Recheck,

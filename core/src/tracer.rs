@@ -352,6 +352,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let counter = match accepted {
             Err(Discard::Duplicate) => &mut self.tally.duplicates,
             Err(Discard::WrongCookie) => &mut self.tally.forged,
+            Err(Discard::Unattributed) if self.protocol.detours() => &mut self.tally.unattributed,
             _ => return accepted,
         };
         *counter = counter.saturating_add(1);
@@ -559,13 +560,23 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         match view.room {
             0 => Next::Nothing,
             _ if self.protocol.connects() => plan::next_connecting(&view, now),
+            _ if self.is_blind() => plan::next_blind(&view, now),
             _ => plan::next(&view, now),
         }
     }
 
+    /// Whether routers have answered that only a probe on a flow of its own can find.
+    fn is_blind(&self) -> bool {
+        self.protocol.detours() && !self.protocol.connects() && self.tally.unattributed > 0
+    }
+
     /// Whether a probe leaves on a flow of its own.
     fn leaves_apart(&self, hop: u8, reason: Reason) -> bool {
-        self.protocol.detours() && detour::is_one(&self.view(), hop, reason)
+        if self.protocol.connects() {
+            self.protocol.detours() && detour::is_one(&self.view(), hop, reason)
+        } else {
+            self.is_blind() && detour::is_for_blind(&self.view(), hop, reason)
+        }
     }
 
     /// Until when a probe waits, since the target may be about to answer.

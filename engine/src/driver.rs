@@ -205,10 +205,8 @@ impl<L: Link> Driver<L> {
         };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let probing = probing.with_first_key(first);
-        let probing = match self.kind(listener) {
-            Some(SocketKind::Tcp) => probing.with_options_of_systems(),
-            _ => probing,
-        };
+        let port = self.listeners.get(listener).map(|listener| listener.port);
+        let probing = port.map_or(probing, |port| probing.through(&port));
         let config = Config {
             source,
             first_hop,
@@ -294,12 +292,6 @@ impl<L: Link> Driver<L> {
             let (identities, ident) = (&mut listener.identities, listener.port.ident);
             Some((index, identities.take(self.next, config, wanted, ident)?))
         })
-    }
-
-    /// The kind of a listener's socket.
-    fn kind(&self, listener: usize) -> Option<SocketKind> {
-        let listener = self.listeners.get(listener);
-        listener.map(|listener| listener.port.kind)
     }
 
     /// A trace needs its identity no more.

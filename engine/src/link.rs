@@ -139,6 +139,9 @@ pub struct Port {
     /// The destination port of all that it sends, where it can send to no other, or hears no
     /// answers from others; else `None`.
     pub target_port: Option<u16>,
+    /// Whether it sends [detours](Datagram::is_detour) from ports that only they have, although it
+    /// has one port for everything else.
+    pub detours: bool,
 }
 
 impl Port {
@@ -218,6 +221,10 @@ pub struct Datagram<'m> {
     pub message: &'m [u8],
     /// A number that [`Link::departed`] gives back.
     pub tag: u32,
+    /// Whether it is to leave on a flow of its own, so that its answer is known by that. A port
+    /// that [has detours](Port::detours) sends it from another source port, and gives back the
+    /// answer with the header that the message has.
+    pub is_detour: bool,
 }
 
 /// The reason why a packet could not be sent.

@@ -4,6 +4,7 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
+use crate::link::{Port, SocketKind};
 use crate::memory::Memory;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
@@ -149,7 +150,10 @@ impl ProbeProtocol {
         let random = random.to_be_bytes();
         match self {
             Self::Icmp => Probes::Echo(Echo::new(random)),
-            Self::Udp { port, payload } => Probes::Udp(Udp::new(port, payload, random)),
+            Self::Udp { port, payload } => Probes::Udp(Udp {
+                detours: true,
+                ..Udp::new(port, payload, random)
+            }),
             Self::Tcp { port, options } => Probes::Tcp(Tcp {
                 options,
                 ..Tcp::new(port, random)
@@ -322,12 +326,17 @@ impl Probes {
         }
     }
 
-    /// Gives SYNs the options that operating systems send.
-    pub(crate) const fn with_options_of_systems(self) -> Self {
+    /// Returns them as a port sends them: the kernel gives SYNs the options of its own, and not
+    /// every port has detours for datagrams.
+    pub(crate) const fn through(self, port: &Port) -> Self {
         match self {
-            Self::Tcp(tcp) => Self::Tcp(Tcp {
+            Self::Tcp(tcp) if matches!(port.kind, SocketKind::Tcp) => Self::Tcp(Tcp {
                 options: TcpOptions::Full,
                 ..tcp
+            }),
+            Self::Udp(udp) => Self::Udp(Udp {
+                detours: udp.detours && port.detours,
+                ..udp
             }),
             other => other,
         }
@@ -340,7 +349,11 @@ impl Probes {
                 detours: false,
                 ..tcp
             }),
-            other => other,
+            Self::Udp(udp) => Self::Udp(Udp {
+                detours: false,
+                ..udp
+            }),
+            Self::Echo(_) => self,
         }
     }
 

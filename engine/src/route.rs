@@ -12,7 +12,7 @@ use crate::shared::SharedHop;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Evidence, Failure, Hop, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{APART, Config, Evidence, Failure, Hop, ProbeId, Reply, StopReason, Tally};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -80,7 +80,7 @@ impl Route {
         self.tracer.protocol().size(family)
     }
 
-    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
+    /// The flow of its probes, but for [detours](Route::is_detour): what load balancers tell flows
     /// apart by. `None` where each has a flow of its own: with [TCP
     /// sockets](crate::SocketKind::Tcp).
     #[must_use]
@@ -107,18 +107,28 @@ impl Route {
         self.summary.socket.has_many_flows()
     }
 
-    /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked
-    /// again from another port where nothing shows that any SYN of the flow gets as far: a firewall
-    /// may pass only the first. A load balancer may have sent such a probe another way.
+    /// Returns whether a probe left on another flow than the trace's, so that a load balancer may
+    /// have sent it another way. A silent hop is asked again by such a probe where nothing shows
+    /// that any SYN of the flow gets as far, since a firewall may pass only the first; and on [UDP
+    /// sockets](crate::SocketKind::Udp) where answers quoted too little to tell which probe they
+    /// are about. Where each probe is of another flow this is false.
+    #[must_use]
+    pub fn is_detour(&self, probe: ProbeId) -> bool {
+        let index = self.tracer.index(probe);
+        index.is_some_and(|index| index & APART != 0) && !self.has_many_flows()
+    }
+
+    /// Returns the source port of a [detour](Self::is_detour), where it is known: UDP sockets keep
+    /// it to themselves.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
         detour(&self.tracer, probe).filter(|_| !self.has_many_flows())
     }
 
-    /// Returns the hops that have answered probes of [other flows](Self::detour) alone. Where each
-    /// probe is of another flow there is none.
+    /// Returns the hops that have answered [detours](Self::is_detour) alone. Where each probe is of
+    /// another flow there is none.
     pub fn off_flow(&self) -> impl Iterator<Item = u8> {
-        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
+        let is_apart = |reply: Reply| self.is_detour(reply.probe);
         let is_off =
             move |hop: &Hop<'_>| hop.replies().next().is_some() && hop.replies().all(is_apart);
         self.hops().filter(is_off).map(|hop| hop.number())
@@ -212,7 +222,7 @@ impl Route {
     }
 
     /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe
-    /// of the flow, else to [one of another](Self::detour), which may be another server's where
+    /// of the flow, else to [one of another](Self::is_detour), which may be another server's where
     /// load is balanced, else to the [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
@@ -225,7 +235,7 @@ impl Route {
         let strong = replies.filter(|reply| reply.evidence() == Evidence::Strong);
         let known = strong.filter_map(|reply| {
             let is_open = self.target_answer(&reply)?.is_open()?;
-            Some((self.detour(reply.probe).is_none(), is_open))
+            Some((!self.is_detour(reply.probe), is_open))
         });
         // A port that is open may also reset what it takes for a mistake.
         let best = known.max();

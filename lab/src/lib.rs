@@ -48,6 +48,7 @@ mod model;
 mod network;
 mod responder;
 mod scenario;
+mod spare;
 mod sweeper;
 mod target;
 mod translator;

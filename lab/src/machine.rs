@@ -5,6 +5,7 @@ use crate::kernel;
 use crate::map::CLIENT;
 use crate::model::Internet;
 use crate::scenario::Scenario;
+use crate::spare::Spares;
 use core::cell::Cell;
 use core::cmp::Reverse;
 use core::fmt;
@@ -43,6 +44,7 @@ pub struct Machine {
     /// Those that have arrived at each port, with the time when they did.
     arrived: Vec<VecDeque<(Duration, Vec<u8>)>>,
     made: u64,
+    spares: Spares,
 }
 
 /// Something that fails for a time.
@@ -104,6 +106,7 @@ impl Machine {
                 own_port: None,
                 room: None,
                 target_port: None,
+                detours: kind == SocketKind::Udp,
             }
         };
         let ports = [AddressFamily::V4, AddressFamily::V6]
@@ -121,6 +124,7 @@ impl Machine {
             coming: BinaryHeap::new(),
             arrived: vec![VecDeque::new(); 2],
             made: 0,
+            spares: Spares::default(),
         }
     }
 
@@ -161,7 +165,7 @@ impl Machine {
         self.and(1, |port| Port {
             protocol: ip::icmp(port.family),
             kind: match port.kind {
-                SocketKind::Tcp => SocketKind::Ping,
+                SocketKind::Tcp | SocketKind::Udp => SocketKind::Ping,
                 kind => kind,
             },
             ..*port
@@ -174,6 +178,7 @@ impl Machine {
         self.and(8, |port| Port {
             protocol: udp::PROTOCOL,
             kind: SocketKind::Udp,
+            detours: true,
             ..*port
         })
     }
@@ -359,8 +364,12 @@ impl Link for Machine {
             traffic_class: 0,
             protocol: probe.protocol,
         };
-        let mut packet = vec![0; header_len + probe.message.len()];
-        packet[header_len..].copy_from_slice(probe.message);
+        let is_diverted = probe.is_detour && self.ports.get(port).is_some_and(|port| port.detours);
+        let message = match is_diverted {
+            true => self.spares.divert(probe.message),
+            false => probe.message.to_vec(),
+        };
+        let mut packet = [vec![0; header_len], message].concat();
         header
             .emit(probe.message.len(), &mut packet)
             .expect("there is room");
@@ -409,10 +418,15 @@ impl Link for Machine {
             if !is_heard || len > buf.len() {
                 continue;
             }
-            buf[..len].copy_from_slice(&packet);
+            let (copy, room) = buf.split_at_mut(len);
+            copy.copy_from_slice(&packet);
             let at = Instant::EPOCH.saturating_add(due);
+            let answer = read(copy, kind).map(|answer| match kind {
+                SocketKind::Udp => self.spares.hide(answer, room),
+                _ => answer,
+            });
             return Ok(Some(Arrived {
-                answer: read(&buf[..len], kind),
+                answer,
                 at,
                 clock: Clock::Kernel,
             }));

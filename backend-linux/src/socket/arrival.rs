@@ -1,6 +1,6 @@
 //! Messages that were received, and the answers that they are.
 
-use super::queue::Report;
+use super::queue::{Packet, Report};
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, Type};
 use hopshot_core::wire::{AddressFamily, Ends, Malformed, tcp, udp};
@@ -26,6 +26,29 @@ pub(crate) struct Arrival<'b> {
     pub(crate) at: Instant,
     /// The clock that says so.
     pub(crate) clock: Clock,
+}
+
+/// A message that stands at the beginning of a buffer.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(super) from: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) len: usize,
+    pub(super) packet: Packet,
+}
+
+impl Received {
+    pub(crate) fn arrival(self, buf: &[u8]) -> Arrival<'_> {
+        Arrival {
+            from: self.from,
+            hop_limit: self.packet.hop_limit,
+            protocol: self.protocol,
+            message: buf.get(..self.len).unwrap_or_default(),
+            report: self.packet.report,
+            at: self.packet.at,
+            clock: self.packet.clock,
+        }
+    }
 }
 
 impl<'b> Arrival<'b> {

@@ -19,14 +19,14 @@ mod queue;
 mod raw;
 mod sender;
 mod sources;
+mod spares;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
 mod unprivileged;
 
-#[cfg(any(test, feature = "fuzzing"))]
-use arrival::Arrival;
+pub(crate) use arrival::Arrival;
 pub(crate) use filter::AnswerKey;
 pub(crate) use first_link::FirstLink;
 pub(crate) use held_port::HeldPort;
@@ -34,3 +34,4 @@ pub use needs::{Lack, Nicety};
 pub(crate) use options::{OpenError, Options};
 pub(crate) use pair::Socket;
 pub(crate) use sources::Sources;
+pub(crate) use spares::Spares;

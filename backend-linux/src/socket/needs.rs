@@ -100,6 +100,8 @@ pub enum Nicety {
     Neighbours,
     /// ICMP Echo beside TCP or UDP.
     Checks,
+    /// UDP sockets for probes from other source ports.
+    Spares,
 }
 
 impl Nicety {
@@ -126,6 +128,7 @@ impl Nicety {
             (Self::OwnPort, _) => "a source port of its own",
             (Self::Neighbours, _) => "rtnetlink",
             (Self::Checks, _) => "ICMP Echo",
+            (Self::Spares, _) => "UDP sockets of other ports",
         }
     }
 
@@ -152,6 +155,7 @@ impl Nicety {
                 "a next hop that doesn't answer on its link may be taken for a silent one"
             }
             Self::Checks => "a proxy that answers in the target's name may be taken for it",
+            Self::Spares => "routers that quote little of a probe look silent",
         }
     }
 }

@@ -93,7 +93,7 @@ impl Socket {
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
             Self::Raw(_) | Self::Tcp(_) => None,
-            Self::Unprivileged(other) => Some(other.number),
+            Self::Unprivileged(other) => Some(other.number()),
         }
     }
 

@@ -9,7 +9,7 @@
 //! A socket is disconnected after its probe, and used again. Disconnecting resets an open
 //! connection and stops further SYNs. All sockets are one descriptor to whoever waits.
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Received};
 use super::needs::{Lacks, Necessity, Nicety};
 use super::options::{OpenError, Options, apply, endpoint, errors, open, set};
 use super::queue::{Origin, Packet, Queue};
@@ -86,13 +86,6 @@ struct Probe {
     left: Instant,
     /// The SYN as the caller wrote it.
     message: Vec<u8>,
-}
-
-/// The answer to a probe: its sender, and how many octets are in the buffer.
-struct Outcome {
-    from: IpAddr,
-    len: usize,
-    packet: Packet,
 }
 
 impl Socket {
@@ -218,27 +211,18 @@ impl Socket {
 
     /// See [`raw::Socket::receive`](super::raw::Socket::receive).
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
-        let outcome = loop {
+        let received = loop {
             if self.ready.is_empty() {
                 self.ready = self.look()?;
             }
             let Some(index) = self.ready.pop_front() else {
                 return Ok(None);
             };
-            if let Some(outcome) = self.outcome(index, buf) {
-                break outcome;
+            if let Some(received) = self.outcome(index, buf) {
+                break received;
             }
         };
-        let Outcome { from, len, packet } = outcome;
-        Ok(Some(Arrival {
-            from,
-            hop_limit: packet.hop_limit,
-            protocol: tcp::PROTOCOL,
-            message: buf.get(..len).unwrap_or_default(),
-            report: packet.report,
-            at: packet.at,
-            clock: packet.clock,
-        }))
+        Ok(Some(received.arrival(buf)))
     }
 
     /// Looks for sockets with an event, and ends what has been under way for too long.
@@ -295,7 +279,7 @@ impl Socket {
 
     /// Reads what became of the probe of a socket, if it is known, as the answer to the SYN that
     /// the caller wrote. Then the socket is free.
-    fn outcome(&mut self, index: usize, buf: &mut [u8]) -> Option<Outcome> {
+    fn outcome(&mut self, index: usize, buf: &mut [u8]) -> Option<Received> {
         let place = &mut self.places[index];
         let probe = place.probe.take()?;
         // The state first: what changes it while the rest is read makes a new event.
@@ -308,7 +292,7 @@ impl Socket {
             let len = packet.len;
             let known = len.min(probe.message.len());
             buf[..known].copy_from_slice(&probe.message[..known]);
-            return (!packet.cut).then_some(Outcome { from, len, packet });
+            return (!packet.cut).then_some(received(from, len, packet));
         }
         if handshake.state == State::SynSent {
             // The event was about something else.
@@ -345,7 +329,7 @@ impl Socket {
             report: None,
         };
         let from = probe.target;
-        Some(Outcome { from, len, packet })
+        Some(received(from, len, packet))
     }
 
     /// Makes a socket free: resets its connection, or takes back its SYN.
@@ -412,6 +396,15 @@ fn open_place(
     let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
     apply(options, family, fd.as_fd(), 0)?;
     Ok(fd)
+}
+
+const fn received(from: IpAddr, len: usize, packet: Packet) -> Received {
+    Received {
+        from,
+        protocol: tcp::PROTOCOL,
+        len,
+        packet,
+    }
 }
 
 /// Reads an ICMP error from the error queue of a socket.

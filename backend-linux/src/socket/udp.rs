@@ -5,7 +5,7 @@
 use super::needs::Lacks;
 use super::options::{OpenError, Options, open};
 use super::queue::Packet;
-use super::unprivileged::{self, Kind, Socket, share};
+use super::unprivileged::{self, Kind, Known, Socket, share};
 use hopshot_core::wire::{AddressFamily, udp};
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
@@ -46,6 +46,20 @@ pub(super) fn open_pair(
     Socket::new(UDP, port, pair, family, options, lacks)
 }
 
+/// Opens a socket for one probe at a time, each from another port.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn open_spare(
+    family: AddressFamily,
+    options: &Options,
+    lacks: Lacks,
+) -> Result<Socket, OpenError> {
+    let fd = open(family, UDP.name, options.protocol)?;
+    bind(&fd, family, options, 0)?;
+    Socket::new(UDP, 0, (fd, None), family, options, lacks)
+}
+
 /// Binds a socket to a port. Both are bound alike: else the kernel would take the one that is bound
 /// more closely.
 fn bind(
@@ -61,9 +75,10 @@ fn bind(
     unprivileged::bind(fd, family, options, port)
 }
 
-/// Writes the header from the ports. The checksum is 0, since it isn't known.
-fn restore(port: u16, packet: &mut Packet, message: &mut [u8]) -> Option<()> {
+/// Writes the header from the ports, with the checksum of the probe if there is only one.
+fn restore(known: Known, packet: &mut Packet, message: &mut [u8]) -> Option<()> {
     let peer = packet.peer?.port();
+    let port = known.number;
     let (source, destination) = match &mut packet.report {
         None => (peer, port),
         Some(report) => {
@@ -74,5 +89,5 @@ fn restore(port: u16, packet: &mut Packet, message: &mut [u8]) -> Option<()> {
             (port, peer)
         }
     };
-    udp::emit(source, destination, 0, message).ok()
+    udp::emit(source, destination, known.checksum, message).ok()
 }

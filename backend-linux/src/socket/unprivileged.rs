@@ -8,7 +8,7 @@
 //! is tried again, which takes the pending error away, and where the second bind is refused one
 //! socket does both.
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Received};
 use super::needs::{Lacks, Necessity, Nicety};
 use super::options::{
     OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, fragment_probes, set,
@@ -35,21 +35,30 @@ pub(super) struct Kind {
     pub(super) name: SocketKind,
     /// The octets of the header that the kernel writes, and keeps to itself.
     pub(super) header_len: usize,
-    /// Writes that header before a message that was read, given the number of the socket and what
-    /// the kernel says. `None` if that isn't enough.
-    pub(super) restore: fn(u16, &mut Packet, &mut [u8]) -> Option<()>,
+    /// Writes that header before a message that was read, given what is known of it and what the
+    /// kernel says. `None` if that isn't enough.
+    pub(super) restore: fn(Known, &mut Packet, &mut [u8]) -> Option<()>,
+}
+
+/// The fields of a header that are known, whatever the kernel keeps to itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// The ident or the source port.
+    pub(super) number: u16,
+    /// The checksum; 0 if it isn't known.
+    pub(super) checksum: u16,
 }
 
 /// A pair of sockets of one kind, one family and one number. `AsFd` is the receiving one.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) kind: Kind,
-    /// The ident or the source port of everything sent and heard here.
-    pub(super) number: u16,
+    known: Known,
     /// The number of the protocol that it sends.
     protocol: u8,
     sender: Sender,
-    receiver: OwnedFd,
+    /// The one that receives, if it isn't the one that sends.
+    receiver: Option<OwnedFd>,
     /// Replies.
     arrivals: Queue,
     /// Errors.
@@ -72,16 +81,15 @@ impl Socket {
         mut lacks: Lacks,
     ) -> Result<Self, OpenError> {
         fragment_probes(&sender, family, options, &mut lacks)?;
-        let receiver = match receiver {
-            Some(receiver) => receiver,
-            None => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
-        };
-        hear_all(&receiver, family, &mut lacks)?;
+        hear_all(receiver.as_ref().unwrap_or(&sender), family, &mut lacks)?;
         let mut sender = Sender::new(sender, family, options.precise, PENDING_ERRORS, &mut lacks);
         sender.port = options.protocol.port().unwrap_or_default();
         Ok(Self {
             kind,
-            number,
+            known: Known {
+                number,
+                checksum: 0,
+            },
             protocol: options.protocol.number(family),
             sender,
             receiver,
@@ -117,15 +125,43 @@ impl Socket {
         self.sender.count();
     }
 
+    /// The ident or the source port of everything sent and heard here.
+    pub(super) const fn number(&self) -> u16 {
+        self.known.number
+    }
+
+    /// Has everything that is read come with the header of a message: one socket sends no other.
+    pub(super) fn restores(&mut self, message: &[u8]) {
+        if let Some(&[a, b, _, _, _, _, c, d]) = message.first_chunk() {
+            self.known = Known {
+                number: u16::from_be_bytes([a, b]),
+                checksum: u16::from_be_bytes([c, d]),
+            };
+        }
+    }
+
+    /// Gives up the port of a socket that was bound to none in particular, and all that has arrived
+    /// at it.
+    pub(super) fn disconnect(&mut self) {
+        let _ = rustix::net::connect_unspec(self.as_fd());
+        while self.read(&mut [0; 64]).is_ok_and(|read| read.is_some()) {}
+    }
+
     /// See [`raw::Socket::receive`](super::raw::Socket::receive).
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+        let received = self.read(buf)?;
+        Ok(received.map(|received| received.arrival(buf)))
+    }
+
+    /// Reads the next message into a buffer.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<Option<Received>, Errno> {
         let Kind {
             header_len,
             restore,
             ..
         } = self.kind;
         loop {
-            let fd = self.receiver.as_fd();
+            let fd = self.receiver.as_ref().unwrap_or(&self.sender.fd).as_fd();
             let room = buf.get_mut(header_len..).unwrap_or_default();
             let next = overlook(|| match self.reports.read(fd, room) {
                 Ok(None) => self.arrivals.read(fd, room),
@@ -135,17 +171,15 @@ impl Socket {
                 return Ok(None);
             };
             let from = sender(packet.report.as_ref(), packet.peer);
-            let message = ..header_len + packet.len;
-            let restored = restore(self.number, &mut packet, &mut buf[message]);
+            let len = header_len + packet.len;
+            let message = buf.get_mut(..len).unwrap_or_default();
+            let restored = restore(self.known, &mut packet, message);
             if let (Some(from), Some(()), false) = (from, restored, packet.cut) {
-                return Ok(Some(Arrival {
+                return Ok(Some(Received {
                     from,
-                    hop_limit: packet.hop_limit,
                     protocol: self.protocol,
-                    message: &buf[message],
-                    report: packet.report,
-                    at: packet.at,
-                    clock: packet.clock,
+                    len,
+                    packet,
                 }));
             }
         }
@@ -159,7 +193,7 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.receiver.as_fd()
+        self.receiver.as_ref().unwrap_or(&self.sender.fd).as_fd()
     }
 }
 

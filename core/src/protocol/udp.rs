@@ -43,6 +43,13 @@ pub struct Udp {
     /// The payload of a probe in octets: from what [`UdpPayload`] takes to
     /// [`MAX_PAYLOAD`](crate::MAX_PAYLOAD).
     pub payload_len: u16,
+    /// Whether probes whose index has the bit [`APART`](crate::APART) leave from a source port that
+    /// only they have, though their header says [`source_port`](Self::source_port). Some sockets
+    /// hide the UDP header that an error quotes, and some routers quote no more. So after an error
+    /// of which that is said by a checksum of 0, hops that have not answered are asked again by
+    /// such probes. The answer to one is to be given back with the header that was written; if it
+    /// quotes no cookie it is [unproven](Changes::UNPROVEN): ports can be guessed.
+    pub detours: bool,
 }
 
 /// The payload of a probe.
@@ -145,6 +152,7 @@ impl Udp {
             cookie,
             payload,
             payload_len: payload.default_len(),
+            detours: false,
         }
     }
 
@@ -219,6 +227,7 @@ impl Protocol for Udp {
         cookie: [0; 8],
         payload: UdpPayload::Plain,
         payload_len: 0,
+        detours: false,
     };
 
     fn number(&self, _: AddressFamily) -> u8 {
@@ -266,7 +275,7 @@ impl Protocol for Udp {
     ) -> Result<Match, Discard> {
         let layout = self.payload.layout();
         let datagram = read(answer)?;
-        let Back::Quoted(_) = answer.back else {
+        let Back::Quoted(quoted) = answer.back else {
             // From the target's port to ours.
             if (datagram.destination, datagram.source) != (self.source_port, self.port) {
                 return Err(Discard::NotOurs);
@@ -303,13 +312,21 @@ impl Protocol for Udp {
             (true, Some(index)) => index,
             _ if is_translated => return Err(Discard::NotOurs),
             (false, _) if cookie.is_some() => return Err(Discard::WrongCookie),
+            // Where a kernel keeps the header to itself.
+            _ if datagram.checksum == 0 => return Err(Discard::Unattributed),
             // A quote of QUIC may end between the cookie and the balance.
             _ => by_checksum.ok_or(Discard::NotOurs)?,
         };
-        // 0 where a kernel keeps it to itself.
+        // The header is the caller's own then.
+        let is_hidden = quoted.header.is_none() && cookie.is_none();
+        changes.note(Changes::UNPROVEN, is_hidden);
         let is_summed = !ends.source.is_unspecified() && datagram.checksum != 0;
         changes.note(Changes::CHECKSUM, is_summed && by_checksum != Some(index));
         Ok(Match { index, changes })
+    }
+
+    fn detours(&self) -> bool {
+        self.detours
     }
 
     /// Port Unreachable from the target is its answer (RFC 1122, section 4.1.3.1).

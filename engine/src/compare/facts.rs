@@ -93,7 +93,7 @@ impl HopFacts {
         let is_there = |reply: &Reply| {
             reply.kind == Kind::TimeExceeded
                 && reply.evidence() == Evidence::Strong
-                && route.detour(reply.probe).is_none()
+                && !route.is_detour(reply.probe)
         };
         let replies: Vec<Reply> = hop.replies().filter(is_there).collect();
         let mut addresses: Vec<IpAddr> = replies.iter().map(|reply| reply.from).collect();

@@ -92,6 +92,7 @@ impl<L: Link> Driver<L> {
                         protocol: protocol.number(family),
                         message,
                         tag,
+                        is_detour: false,
                     },
                 )
                 .ok()

@@ -8,7 +8,7 @@ use crate::running::{Endurance, Held, Running};
 use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Action, Instant};
+use hopshot_core::{APART, Action, Instant};
 
 /// A queue that was full so often, for 1.3 s, isn't about to drain: that is a failure as others
 /// are.
@@ -122,6 +122,7 @@ impl<L: Link> Driver<L> {
             return Turn::Idle(None);
         };
         let (family, port) = (listener.port.family, trace.listener);
+        let index = trace.tracer.index(probe.probe);
         let uplink = self.uplinks.get_mut(family);
         let datagram = Datagram {
             destination,
@@ -130,6 +131,7 @@ impl<L: Link> Driver<L> {
             protocol: listener.port.protocol,
             message: probe.message,
             tag: tag(id, probe.probe),
+            is_detour: index.is_some_and(|index| index & APART != 0),
         };
         match self.link.send(port, datagram) {
             Ok(left) => {

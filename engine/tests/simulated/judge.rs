@@ -61,7 +61,18 @@ pub(super) fn trace(
     settings: &ProbeSettings,
     seed: u64,
 ) -> Traced {
-    let machine = Machine::new(scenario, SocketKind::Raw, seed)
+    trace_on(SocketKind::Raw, scenario, family, settings, seed)
+}
+
+/// Does the same on another kind of sockets.
+pub(super) fn trace_on(
+    kind: SocketKind,
+    scenario: &Scenario,
+    family: AddressFamily,
+    settings: &ProbeSettings,
+    seed: u64,
+) -> Traced {
+    let machine = Machine::new(scenario, kind, seed)
         .speaking(settings.protocol)
         .with_icmp();
     let target = machine.internet().target(family);
@@ -90,11 +101,14 @@ pub(super) fn truth(machine: &Machine, family: AddressFamily, probes: ProbeProto
 
 impl Traced {
     /// The probes of the trace itself, without its knocks: those of its flow, and its detours,
-    /// which leave from a port of the same block.
-    fn own(&self) -> impl Iterator<Item = &Probe> {
-        let block = |port: u16| port / Tcp::PORTS;
+    /// which leave from a port of the same block, or, on UDP sockets, of the lower half.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Probe> {
+        let block = |port: u16| if port < 0x8000 { 0 } else { port / Tcp::PORTS };
         let own = self.route.source_port().map(block);
-        let is_own = move |probe: &&Probe| probe.ports.map(|ports| block(ports.source)) == own;
+        let is_own = move |probe: &&Probe| {
+            let port = probe.ports.map(|ports| block(ports.source));
+            port == own || port == Some(0)
+        };
         self.log.iter().filter(is_own)
     }
 
@@ -158,7 +172,7 @@ impl Traced {
         lies
     }
 
-    fn replies(&self) -> impl Iterator<Item = Reply> {
+    pub(super) fn replies(&self) -> impl Iterator<Item = Reply> {
         let replies = |hop: Hop<'_>| hop.replies().collect::<Vec<_>>();
         self.route.hops().flat_map(replies)
     }
@@ -169,7 +183,7 @@ impl Traced {
     }
 
     /// What a reply says of its probe, and isn't so.
-    fn lie_about(&self, reply: &Reply) -> Option<String> {
+    pub(super) fn lie_about(&self, reply: &Reply) -> Option<String> {
         let (hop, nth) = (reply.probe.hop, usize::from(reply.probe.attempt) - 1);
         let Some(probe) = self.to_hop(hop).nth(nth) else {
             return Some(format!("no such probe: {reply:?}"));

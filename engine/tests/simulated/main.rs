@@ -10,6 +10,7 @@ mod protocols;
 mod proxies;
 mod silent;
 mod tcp_sockets;
+mod udp_sockets;
 mod worlds;
 
 use hopshot_core::wire::AddressFamily;

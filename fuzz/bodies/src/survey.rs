@@ -317,6 +317,7 @@ impl Link for Chaos {
             kind: self.kind,
             ident,
             own_port: None,
+            detours: false,
             room: None,
             target_port: None,
         };

@@ -1,0 +1,153 @@
+//! UDP by sockets that keep the quoted header to themselves: a router that quotes no more than that
+//! is asked again by a probe of another flow, and stands where it is, as a weak one.
+
+use super::FAMILIES;
+use super::judge::{self, Traced, udp};
+use hopshot_core::wire::AddressFamily;
+use hopshot_engine::{Evidence, ProbeProtocol, SocketKind, StopReason, UdpPayload};
+use hopshot_lab::{Hop, Places, Scenario};
+
+const RTT_MS: u32 = 80;
+const HOPS: u8 = 12;
+
+const PLAIN: ProbeProtocol = udp(33_434, UdpPayload::Plain);
+
+/// A path on which these routers quote 8 octets.
+fn path(short: impl IntoIterator<Item = u8>) -> Scenario {
+    let mut scenario = Scenario::plain(HOPS, RTT_MS.into());
+    scenario.hop.extend(short.into_iter().map(|at| Hop {
+        at: Places::One(at),
+        quote: Some(8),
+        ..Hop::default()
+    }));
+    scenario
+}
+
+fn trace(scenario: &Scenario, family: AddressFamily, attempts: u8, seed: u64) -> Traced {
+    let mut settings = judge::settings(PLAIN);
+    settings.config.attempts = attempts;
+    judge::trace_on(SocketKind::Udp, scenario, family, &settings, seed)
+}
+
+/// All that it says, weak answers too.
+fn lies(traced: &Traced) -> Vec<String> {
+    let mut lies = traced.lies();
+    for reply in traced.replies() {
+        lies.extend(traced.lie_about(&reply));
+        let is_there = reply.probe.hop > HOPS;
+        if !is_there && !traced.truth.at(reply.probe.hop).contains(&Some(reply.from)) {
+            lies.push(format!("{} isn't at hop {}", reply.from, reply.probe.hop));
+        }
+    }
+    lies
+}
+
+/// The hops that have answered, and those that have done so beyond doubt.
+fn heard(traced: &Traced) -> [Vec<u8>; 2] {
+    let heard = |evidence| {
+        let hops = traced.route.hops().filter(move |hop| {
+            let mut replies = hop.replies();
+            replies.any(|reply| reply.evidence() >= evidence)
+        });
+        hops.map(|hop| hop.number()).collect()
+    };
+    [heard(Evidence::Weak), heard(Evidence::Strong)]
+}
+
+#[test]
+fn routers_that_quote_eight_octets_are_found_within_three_rtt() {
+    for (seed, family) in (0..50).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let first = random.u8(1..HOPS);
+        let two = vec![first, random.u8(1..HOPS)];
+        for short in [two, (1..HOPS).collect()] {
+            for attempts in 1..4 {
+                let traced = trace(&path(short.clone()), family, attempts, seed);
+                let told = format!("{short:?} {family:?} -q {attempts} seed {seed}");
+                assert_eq!(lies(&traced), [""; 0], "{told}");
+                let [all, sure] = heard(&traced);
+                assert_eq!(all, (1..=HOPS).collect::<Vec<_>>(), "{told}");
+                let is_long = |hop: &u8| !short.contains(hop);
+                let long: Vec<_> = (1..=HOPS).filter(is_long).collect();
+                assert_eq!(sure, long, "{told}");
+                let route = &traced.route;
+                assert_eq!(route.distance(), Some(HOPS), "{told}");
+                let took = route.summary().duration.as_millis();
+                assert!(took <= u128::from(3 * RTT_MS), "{told}: {took} ms");
+                let mut off: Vec<u8> = short.clone();
+                off.sort_unstable();
+                off.dedup();
+                assert_eq!(route.off_flow().collect::<Vec<_>>(), off, "{told}");
+                assert!(!route.is_one_flow());
+            }
+        }
+    }
+}
+
+#[test]
+fn behind_such_routers_a_silent_target_hides_none_of_them() {
+    for (seed, family) in (0..20).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let short: Vec<u8> = (1..HOPS).filter(|_| random.u8(..3) > 0).collect();
+        let mut scenario = path(short.clone());
+        scenario.target.udp.filtered.push(33_434);
+        for attempts in [1, 3] {
+            let traced = trace(&scenario, family, attempts, seed);
+            let told = format!("{short:?} {family:?} -q {attempts} seed {seed}");
+            assert_eq!(lies(&traced), [""; 0], "{told}");
+            let [all, _] = heard(&traced);
+            assert_eq!(all, (1..HOPS).collect::<Vec<_>>(), "{told}");
+            let reason = traced.route.stop_reason();
+            let all_are_short = short.len() == usize::from(HOPS) - 1;
+            let expected = match all_are_short {
+                true => StopReason::Timeout,
+                false => StopReason::Quiet,
+            };
+            assert_eq!(reason, Some(expected), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_leaves_the_flow_alone_where_routers_quote_enough() {
+    for (seed, family) in (0..100).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut scenario = path([]);
+        scenario.loss = 0.1;
+        let traced = trace(&scenario, family, 1, seed);
+        assert_eq!(lies(&traced), [""; 0], "{family:?} seed {seed}");
+        assert!(traced.route.is_one_flow(), "{family:?} seed {seed}");
+    }
+}
+
+#[test]
+fn with_loss_too_nothing_is_credited_to_another_probe() {
+    let mut missing = 0;
+    for (seed, family) in (0..200).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut scenario = path((1..HOPS).filter(|_| random.bool()));
+        scenario.loss = 0.1;
+        let traced = trace(&scenario, family, 1 + (seed % 3) as u8, seed);
+        assert_eq!(lies(&traced), [""; 0], "{family:?} seed {seed}");
+        let [all, _] = heard(&traced);
+        missing += usize::from(HOPS) - all.len();
+    }
+    assert!(missing <= 96, "{missing} of 4,800 hops");
+}
+
+#[test]
+fn on_every_scenario_nothing_is_said_that_isnt_so() {
+    // There the route changes while it is traced, or answers come from where nobody is asked; and
+    // the attacker knows the ports.
+    let moves = ["changing", "leap", "altreply", "dnat", "demo", "hostile"];
+    for name in Scenario::names().filter(|name| !moves.contains(name)) {
+        for payload in [(33_434, UdpPayload::Plain), (443, UdpPayload::Quic)] {
+            for (family, seed) in FAMILIES.into_iter().flat_map(|it| [(it, 0), (it, 1)]) {
+                let settings = judge::settings(udp(payload.0, payload.1));
+                let scenario = Scenario::named(name).unwrap();
+                let traced = judge::trace_on(SocketKind::Udp, &scenario, family, &settings, seed);
+                let told = format!("{name} {payload:?} {family:?} seed {seed}");
+                assert_eq!(traced.lies(), [""; 0], "{told}");
+            }
+        }
+    }
+}
