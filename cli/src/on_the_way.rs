@@ -4,9 +4,29 @@ use hopshot_linux::{Changes, Hop, ProbeProtocol, QuotedSyn, Reply, Route};
 
 /// Says what was changed on the way, each with the first hop whose quote shows it.
 pub(crate) fn findings(route: &Route) -> Vec<String> {
-    let ProbeProtocol::Tcp { .. } = route.protocol() else {
-        return Vec::new();
+    match route.protocol() {
+        ProbeProtocol::Tcp { .. } => of_syns(route),
+        ProbeProtocol::Udp { .. } => short_quotes(route).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Says which hops UDP sockets found by detours alone.
+fn short_quotes(route: &Route) -> Option<String> {
+    let short: Vec<u8> = route.off_flow().collect();
+    let (verb, each) = match short.len() {
+        0 => return None,
+        1 => ("quotes", "it was asked again from another source port"),
+        _ => ("quote", "each was asked again from another source port"),
     };
+    Some(format!(
+        "{} {verb} too little of a probe for UDP sockets: {each}, so load balancers may have sent \
+         that probe another way. As root, --socket raw needs no such probes.",
+        hops(&short)
+    ))
+}
+
+fn of_syns(route: &Route) -> Vec<String> {
     let syn = |reply: &Reply| {
         route
             .extensions(reply.probe)

@@ -331,6 +331,10 @@ impl fmt::Display for PortState {
 /// Answers that prove nothing may be anybody's, so they don't break the silence.
 pub(crate) fn silence(route: &Route) -> Option<String> {
     let distance = route.distance().filter(|distance| *distance > 2)?;
+    if route.summary().socket == SocketKind::Udp && route.off_flow().next().is_some() {
+        // What is said of these explains it.
+        return None;
+    }
     let is_whole = route.hops().next().is_some_and(|hop| hop.number() == 1);
     let mut replies = route
         .hops()
@@ -344,7 +348,7 @@ pub(crate) fn silence(route: &Route) -> Option<String> {
     };
     let advice = match route.summary().socket {
         SocketKind::Udp => {
-            "UDP sockets don't hear those that quote little of a probe; use --socket raw, as root"
+            "they may quote too little of a probe for UDP sockets; use --socket raw, as root"
         }
         _ => "they may limit their answers; wait some seconds, or use -q 1",
     };

@@ -85,22 +85,27 @@ pub(crate) enum Next {
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
-    choose::<false, false>(view, now)
+    choose::<false, false>(view, now, 0)
 }
 
 /// Does the same for protocols that [connect](crate::Protocol::connects). Apart, so that it isn't
 /// linked for others.
 pub(crate) fn next_connecting(view: &View<'_>, now: Instant) -> Next {
-    choose::<true, false>(view, now)
+    choose::<true, false>(view, now, 0)
 }
 
 /// Does the same where answers came that can't be told apart: see
-/// [`Udp::detours`](crate::Udp::detours).
-pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
-    choose::<false, true>(view, now)
+/// [`Udp::detours`](crate::Udp::detours). So many of them were the target's: as many probes have
+/// gone to it, or past it.
+pub(crate) fn next_blind(view: &View<'_>, now: Instant, of_target: u8) -> Next {
+    choose::<false, true>(view, now, of_target)
 }
 
-fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
+fn choose<const CONNECTS: bool, const BLIND: bool>(
+    view: &View<'_>,
+    now: Instant,
+    of_target: u8,
+) -> Next {
     let hops = (1u8..)
         .zip(view.hops)
         .skip(usize::from(view.config.first_hop).saturating_sub(1));
@@ -111,7 +116,9 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
     if let Some(hop) = past_end.and_then(|past_end| past_end.leap(now)) {
         return Next::Now(hop, Reason::Sweep);
     }
-    if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
+    let farthest = (BLIND && of_target > 0).then(|| farthest_useful(view, of_target));
+    let unswept = hops.clone().find(|(_, progress)| progress.sent == 0);
+    if let Some((hop, _)) = unswept.filter(|_| farthest.is_none()) {
         let reach = match past_end {
             Some(past_end) => past_end.reach(now),
             None => sweep::reach(view, now),
@@ -138,6 +145,7 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
             Some(past_end) if is_silent_end(view, hop) => {
                 past_end.is_doubtful(hop, progress).then_some(Reason::Retry)
             }
+            _ if farthest.is_some_and(|farthest| hop > farthest) => None,
             _ if BLIND => reason_if_blind(view, hop, progress),
             _ => reason(view, hop, progress),
         };
@@ -239,6 +247,15 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
         reason => reason,
     };
     reason.filter(|reason| *reason == Reason::Attempt || !detour::is_under_way(view, hop))
+}
+
+/// Returns the farthest hop that the target may be at, where so many of its answers can't be told
+/// apart: the first sweep has gone past it as often.
+fn farthest_useful(view: &View<'_>, of_target: u8) -> u8 {
+    let swept = view.hops.iter().rposition(|progress| progress.sent > 0);
+    let swept = swept.and_then(|index| u8::try_from(index).ok());
+    let swept = swept.unwrap_or_default().saturating_add(1);
+    swept.saturating_add(1).saturating_sub(of_target)
 }
 
 /// Returns how many probes a silent hop gets at most.

@@ -109,6 +109,8 @@ pub struct TracerIn<S, P = Echo> {
     next_send: Instant,
     ended: Option<StopReason>,
     tally: Tally,
+    /// Answers of the target's that can't be told apart.
+    of_target: u8,
     memory: S,
 }
 
@@ -152,6 +154,7 @@ impl<S, P: Protocol> TracerIn<S, P> {
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
             tally: Tally::NONE,
+            of_target: 0,
             memory,
         }
     }
@@ -183,6 +186,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
+        self.of_target = 0;
         self.path = Path::beginning_at(config.first_hop);
         self.quiet = None;
         self.ended = None;
@@ -352,7 +356,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let counter = match accepted {
             Err(Discard::Duplicate) => &mut self.tally.duplicates,
             Err(Discard::WrongCookie) => &mut self.tally.forged,
-            Err(Discard::Unattributed) if self.protocol.detours() => &mut self.tally.unattributed,
+            Err(Discard::Unattributed) if self.protocol.detours() => {
+                let is_targets = self.protocol.is_reply(self.config.ends(), answer);
+                self.of_target = self.of_target.saturating_add(is_targets.into());
+                &mut self.tally.unattributed
+            }
             _ => return accepted,
         };
         *counter = counter.saturating_add(1);
@@ -560,7 +568,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         match view.room {
             0 => Next::Nothing,
             _ if self.protocol.connects() => plan::next_connecting(&view, now),
-            _ if self.is_blind() => plan::next_blind(&view, now),
+            _ if self.is_blind() => plan::next_blind(&view, now, self.of_target),
             _ => plan::next(&view, now),
         }
     }

@@ -175,9 +175,10 @@ pub enum SocketKind {
     /// A UDP socket: on Linux every user may open one. It sends UDP probes alone. The kernel keeps
     /// all of the quoted headers to itself but for the destination, so an error must quote the
     /// cookie and the balance of the payload: 18 octets behind the IP header, of QUIC 26, of a DNS
-    /// question
-    /// 48. A router that quotes less looks silent, and so does one behind a translator of the source
-    /// port. A socket has one source port, so it serves one trace at a time.
+    /// question 48. A router that quotes less is asked again by a
+    /// [detour](crate::Route::is_detour), but for lists and traces that are to be one flow: there
+    /// it looks silent. So does one behind a translator of the source port. A socket has one source
+    /// port, so it serves one trace at a time.
     Udp,
     /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system
     /// makes a connection, so each leaves from a port of its own, and load balancers may send them

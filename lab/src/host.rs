@@ -31,6 +31,8 @@ pub struct Target {
     pub limit: Option<Limit>,
     /// How many ICMP errors it sends, of all its answers: about closed UDP ports.
     pub errors: Option<Limit>,
+    /// How many octets after the IP header its errors quote.
+    pub quote: Option<usize>,
     /// It answers only some of each burst.
     pub partial: Option<Partial>,
     /// It answers from this IPv4 address.
@@ -192,6 +194,7 @@ impl Default for Target {
             slow_for: Vec::new(),
             limit: None,
             errors: None,
+            quote: None,
             partial: None,
             reply_v4: None,
             reply_v6: None,

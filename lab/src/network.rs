@@ -252,6 +252,7 @@ impl Network {
                     },
                     hop_limit: remaining(starts_with, hop),
                     left: request.header.hop_limit - (hop - 1),
+                    quote: self.map.target.quote,
                 };
                 let (mut packet, copies) = match router {
                     Some(router) => {

@@ -40,6 +40,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) hop_limit: u8,
     /// What is left of the request's.
     pub(crate) left: u8,
+    /// How many octets after the IP header an error quotes.
+    pub(crate) quote: Option<usize>,
 }
 
 /// Hosts with all that they remember.
@@ -349,7 +351,11 @@ impl Arrival<'_> {
             left: self.left,
         };
         let from = self.back.source;
-        error(self.quoted, from, self.hop_limit, &report, &Hop::default())
+        let by = Hop {
+            quote: self.quote,
+            ..Hop::default()
+        };
+        error(self.quoted, from, self.hop_limit, &report, &by)
     }
 }
 

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Sockets of one family. A trace seldom has more detours under way; then the oldest is given up.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 
 /// Descriptors that a process may have for each of them: so those of both families take an eighth.
 const FILES_PER_SPARE: usize = 16;

@@ -1,6 +1,7 @@
 //! UDP sockets, which every user may open: udp(7). The error queue brings what an ICMP error quotes
-//! from behind the UDP header on, so the payload must say which probe it is; an error that quotes
-//! no more than that header says nothing of it, and is passed over.
+//! from behind the UDP header on, so the payload must say which probe it is. An error that quotes
+//! no more than that header is told with the checksum 0, and can't be credited: then
+//! [`spares`](super::spares) send detours.
 
 use super::needs::Lacks;
 use super::options::{OpenError, Options, open};

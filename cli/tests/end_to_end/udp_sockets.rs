@@ -173,3 +173,33 @@ fn what_a_udp_socket_cannot_do_is_refused_with_the_reason() {
         assert!(said.stderr.contains(why), "{args:?}: {}", said.stderr);
     }
 }
+
+#[test]
+fn a_router_that_quotes_no_payload_is_asked_again_from_another_port() {
+    for (_, target) in FAMILIES {
+        let trace = |scenario, socket| {
+            let options = ["run", "--seed", "7", scenario, "--", HOPSHOT, "-n", "-q1"];
+            let more = ["--json", "-U", "--socket", socket, target];
+            in_lab(&options, &more).map(|said| said.json())
+        };
+        let [Some(raw), Some(udp)] = ["raw", "udp"].map(|socket| trace("short-quotes", socket))
+        else {
+            return;
+        };
+        let who = |document: &Value| -> Vec<Option<String>> {
+            let shown = shown(document).into_iter();
+            shown.map(|hop| Some(hop.first()?.0.clone())).collect()
+        };
+        assert_eq!(who(&udp), who(&raw));
+        let evidence: Vec<String> = shown(&udp).concat().into_iter().map(|it| it.1).collect();
+        assert_eq!(evidence, [&["weak"; 11][..], &["strong"]].concat());
+        assert_eq!(
+            (&udp["one_flow"], &udp["distance"], &udp["stop_reason"]),
+            (&false.into(), &12.into(), &"reached".into())
+        );
+        // Where routers quote enough, nothing leaves the flow.
+        let whole = trace("wan", "udp").unwrap();
+        assert_eq!(whole["one_flow"], true);
+        assert!(shown(&whole).concat().iter().all(|it| it.1 == "strong"));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod detours;
 mod golden;
+mod hidden;
 mod identity;
 #[path = "../network/mod.rs"]
 mod network;

@@ -151,3 +151,28 @@ fn on_every_scenario_nothing_is_said_that_isnt_so() {
         }
     }
 }
+
+#[test]
+fn a_target_that_quotes_so_little_stands_at_its_hop_and_gets_few_probes_more() {
+    for (seed, family) in (0..20).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut scenario = path((1..HOPS).filter(|_| random.u8(..3) == 0));
+        scenario.target.quote = Some(8);
+        for attempts in [1, 3] {
+            let traced = trace(&scenario, family, attempts, seed);
+            let told = format!("{family:?} -q {attempts} seed {seed}");
+            assert_eq!(lies(&traced), [""; 0], "{told}");
+            let [all, sure] = heard(&traced);
+            assert_eq!(all, (1..=HOPS).collect::<Vec<_>>(), "{told}");
+            assert!(!sure.contains(&HOPS), "{told}");
+            // What is weak ends nothing.
+            let route = &traced.route;
+            assert_eq!(
+                (route.stop_reason(), route.distance()),
+                (Some(StopReason::Quiet), None)
+            );
+            let past = traced.own().filter(|probe| probe.past_target).count();
+            assert!(past <= 20 - usize::from(HOPS), "{told}: {past}");
+        }
+    }
+}

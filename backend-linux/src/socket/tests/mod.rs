@@ -3,6 +3,7 @@
 
 mod ping;
 mod raw;
+mod spares;
 mod tcp;
 
 use super::filter::Identity;
