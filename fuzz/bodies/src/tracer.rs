@@ -81,6 +81,7 @@ impl Setup {
                     [usize::from(self.random[0] % 3)];
                 Probes::Udp(Udp {
                     payload_len: payload.least() + u16::from(self.payload),
+                    detours: self.random[1].is_multiple_of(2),
                     ..Udp::new(PORT, payload, self.random)
                 })
             }

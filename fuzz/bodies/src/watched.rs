@@ -349,6 +349,9 @@ impl<const N: usize> Watched<N> {
                 self.tally.duplicates = self.tally.duplicates.saturating_add(1);
             }
             Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
+            Err(Discard::Unattributed) if self.tracer.protocol().detours() => {
+                self.tally.unattributed = self.tally.unattributed.saturating_add(1);
+            }
             _ => {}
         }
         self.check();
