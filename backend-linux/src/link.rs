@@ -8,8 +8,8 @@ use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, SendError};
-use hopshot_engine::Link;
 use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
+use hopshot_engine::{Link, ProbeProtocol};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
@@ -39,42 +39,47 @@ impl Link for Sockets {
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let port = |pair: &Pair| Port {
             family: pair.family,
-            protocol: pair.protocol,
+            protocol: pair.options.protocol.number(pair.family),
             kind: pair.socket.kind(),
             ident: pair.ident,
             own_port: pair.held.as_ref().and_then(HeldPort::number),
             room: pair.socket.room(),
-            target_port: pair.target_port,
+            target_port: pair.options.protocol.port(),
             detours: pair.spares.is_some(),
         };
         self.open.iter().map(port)
     }
 
-    fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
+    fn source(
+        &self,
+        target: IpAddr,
+        scope_id: u32,
+        protocol: ProbeProtocol,
+    ) -> Result<IpAddr, Error> {
         let family = AddressFamily::of(target);
-        let pair = self.of(family).ok_or_else(|| self.obstacle(family))?;
+        let pair = self
+            .of_protocol(family, protocol)
+            .ok_or_else(|| self.obstacle(family))?;
         let source = pair
             .sources
             .of(target, scope_id)
-            .map_err(|error| no_route(error, target, scope_id, &self.options))?;
+            .map_err(|error| no_route(error, target, scope_id, &pair.options))?;
         match self.options.source {
-            None if is_makeshift(source, target) => Err(self.no_source(target, scope_id)),
+            None if is_makeshift(source, target) => Err(self.no_source(target, scope_id, protocol)),
             // The kernel would send it all the same, to nobody. (In IPv4 it doesn't.)
             Some(_) if is_makeshift(source, target) && !self.neighbours.is_own(target) => {
                 let error = OpenError::SourceOfElsewhere;
-                Err(no_route(error, target, scope_id, &self.options))
+                Err(no_route(error, target, scope_id, &pair.options))
             }
             _ => Ok(source),
         }
     }
 
-    fn no_source(&self, target: IpAddr, scope_id: u32) -> Error {
-        no_route(
-            OpenError::Other(Errno::ADDRNOTAVAIL),
-            target,
-            scope_id,
-            &self.options,
-        )
+    fn no_source(&self, target: IpAddr, scope_id: u32, protocol: ProbeProtocol) -> Error {
+        let error = OpenError::Other(Errno::ADDRNOTAVAIL);
+        let pair = self.of_protocol(AddressFamily::of(target), protocol);
+        let options = pair.map_or(&self.options, |pair| &pair.options);
+        no_route(error, target, scope_id, options)
     }
 
     fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {

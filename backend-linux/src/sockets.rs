@@ -10,7 +10,7 @@ use crate::socket::{
     Spares,
 };
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{ProbeProtocol, SocketKind, UdpPayload};
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -64,10 +64,9 @@ impl Refused {
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
-    /// The number of the protocol that it sends.
-    pub(crate) protocol: u8,
-    /// The port that it sends to, and hears answers from, if there are ports.
-    pub(crate) target_port: Option<u16>,
+    /// The options of its socket. It sends probes of their protocol, and to their port, if there
+    /// are ports.
+    pub(crate) options: Options,
     is_check: bool,
     /// The ident or the source port of all that it sends, if that is fixed.
     pub(crate) ident: Option<u16>,
@@ -95,8 +94,7 @@ impl Pair {
         let sources = Sources::open(family, socket.kind(), options)?;
         Ok(Self {
             family,
-            protocol: options.protocol.number(family),
-            target_port: options.protocol.port(),
+            options: options.clone(),
             is_check: false,
             ident: socket.ident(),
             socket,
@@ -116,8 +114,7 @@ impl Pair {
     ) -> Self {
         Self {
             family,
-            protocol: options.protocol.number(family),
-            target_port: options.protocol.port(),
+            options: options.clone(),
             is_check: false,
             ident: socket.ident(),
             socket,
@@ -285,12 +282,8 @@ impl Sockets {
                 continue;
             }
             let options = Options {
-                protocol: ProbeProtocol::Udp {
-                    port: pair.target_port.unwrap_or_default(),
-                    payload: UdpPayload::Plain,
-                },
                 source_port: None,
-                ..self.options.clone()
+                ..pair.options.clone()
             };
             match Spares::open(pair.family, &options) {
                 Ok(spares) => pair.spares = Some(spares),
@@ -319,10 +312,12 @@ impl Sockets {
             ..options.clone()
         };
         for family in BOTH {
-            let by_icmp = ProbeProtocol::Icmp.number(family);
             let mut own = self.open.iter().filter(|pair| pair.family == family);
             // A side by ICMP has sockets for that.
-            if own.clone().any(|pair| pair.protocol == by_icmp) {
+            if own
+                .clone()
+                .any(|pair| pair.options.protocol == ProbeProtocol::Icmp)
+            {
                 continue;
             }
             let has_tcp = own.any(|pair| pair.socket.kind() == SocketKind::Tcp);
@@ -380,11 +375,26 @@ impl Sockets {
         self.open.iter().find(|pair| pair.family == family)
     }
 
+    /// Returns the first that sends probes of a protocol; of TCP and UDP to its port, if one does.
+    pub(crate) fn of_protocol(
+        &self,
+        family: AddressFamily,
+        protocol: ProbeProtocol,
+    ) -> Option<&Pair> {
+        let number = protocol.number(family);
+        let is_its =
+            |pair: &&Pair| pair.family == family && pair.options.protocol.number(family) == number;
+        let its = self.open.iter().filter(is_its);
+        its.min_by_key(|pair| pair.options.protocol.port() != protocol.port())
+    }
+
     /// The ports that probes are connections to, where those are the kernel's.
     pub(crate) fn connects_to(&self) -> Vec<u16> {
         let open = self.open.iter();
         let by_tcp = open.filter(|pair| pair.socket.kind() == SocketKind::Tcp);
-        by_tcp.filter_map(|pair| pair.target_port).collect()
+        by_tcp
+            .filter_map(|pair| pair.options.protocol.port())
+            .collect()
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of

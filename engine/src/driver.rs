@@ -194,7 +194,7 @@ impl<L: Link> Driver<L> {
         endurance: Endurance,
         has_timeout: bool,
     ) -> Result<Option<(TraceId, IpAddr)>, L::Error> {
-        let source = self.source(config.target, scope_id)?;
+        let source = self.source(config.target, scope_id, probing.protocol())?;
         let identity = self.take_identity(&config, &probing).or_else(|| {
             // A trace goes before questions.
             self.end_questions(AddressFamily::of(config.target));
@@ -257,13 +257,18 @@ impl<L: Link> Driver<L> {
         id
     }
 
-    /// The address that packets to a target leave from, or why there is none.
-    pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, L::Error> {
-        let source = self.link.source(target, scope_id)?;
+    /// The address that probes to a target leave from, or why there is none.
+    pub(crate) fn source(
+        &mut self,
+        target: IpAddr,
+        scope_id: u32,
+        protocol: ProbeProtocol,
+    ) -> Result<IpAddr, L::Error> {
+        let source = self.link.source(target, scope_id, protocol)?;
         let uplink = self.uplinks.get_mut(AddressFamily::of(target));
         match uplink.admits(source, target) {
             true => Ok(source),
-            false => Err(self.link.no_source(target, scope_id)),
+            false => Err(self.link.no_source(target, scope_id, protocol)),
         }
     }
 

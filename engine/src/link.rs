@@ -34,16 +34,21 @@ pub trait Link {
     /// Returns the ports.
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_;
 
-    /// Returns the address that packets to a target leave from. `scope_id` is the interface that a
-    /// link-local target belongs to, else 0.
+    /// Returns the address that probes to a target leave from: rules of routing may tell protocols
+    /// apart. `scope_id` is the interface that a link-local target belongs to, else 0.
     ///
     /// # Errors
     /// There is no route, or no port of the target's family.
-    fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Self::Error>;
+    fn source(
+        &self,
+        target: IpAddr,
+        scope_id: u32,
+        protocol: ProbeProtocol,
+    ) -> Result<IpAddr, Self::Error>;
 
     /// Returns the error of a target that packets could leave for, but only from an address that
     /// means nothing beyond its link.
-    fn no_source(&self, target: IpAddr, scope_id: u32) -> Self::Error;
+    fn no_source(&self, target: IpAddr, scope_id: u32, protocol: ProbeProtocol) -> Self::Error;
 
     /// Sends a probe. Returns the moment right before it left.
     ///

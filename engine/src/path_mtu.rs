@@ -103,7 +103,7 @@ impl<L: Link> PathMtu<L> {
         // Traces are added after the filter may have been locked.
         driver.expect_many();
         // First: it tells better why there is no route.
-        driver.source(target, scope_id)?;
+        driver.source(target, scope_id, settings.protocol)?;
         let link = first_link(&mut driver.link, target, scope_id)?;
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {

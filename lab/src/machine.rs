@@ -321,14 +321,14 @@ impl Link for Machine {
         self.ports.iter().copied()
     }
 
-    fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Error> {
+    fn source(&self, target: IpAddr, _: u32, _: ProbeProtocol) -> Result<IpAddr, Error> {
         match self.fails(Failing::Route, Some(target)) {
             true => Err(Error::NoRoute),
             false => Ok(CLIENT.address(AddressFamily::of(target))),
         }
     }
 
-    fn no_source(&self, _target: IpAddr, _scope_id: u32) -> Error {
+    fn no_source(&self, _: IpAddr, _: u32, _: ProbeProtocol) -> Error {
         Error::NoRoute
     }
 

@@ -409,3 +409,28 @@ fn a_link_local_source_may_have_its_interface_behind_it() {
         refused(&said, words);
     }
 }
+
+#[test]
+fn each_side_of_a_comparison_leaves_by_the_route_of_its_protocol() {
+    // TCP alone has the route of the chain; ICMP comes first, and goes elsewhere.
+    let setup = format!("{ICMP_ALONE}{OTHERS_ELSEWHERE}")
+        .replace("ipproto icmp", "ipproto tcp")
+        .replace("ipproto ipv6-icmp", "ipproto tcp");
+    for (target, source, socket) in WAYS {
+        if socket != "raw" {
+            continue;
+        }
+        for sides in ["icmp,tcp:4430", "udp,tcp:4430"] {
+            let args = format!("--json --no-checks --compare={sides} {target}");
+            let Some(said) = after(&setup, socket, &args) else {
+                return;
+            };
+            let document = said.json();
+            let route = |side: usize| &document["sides"][side]["route"];
+            assert_whole(route(1), source, sides);
+            let other = route(0)["source"].as_str().unwrap();
+            assert!(["172.16.0.1", "2001:db8:fe::1"].contains(&other), "{other}");
+            assert_eq!(route(0)["reached"], false);
+        }
+    }
+}

@@ -64,7 +64,7 @@ impl<L: Link> Driver<L> {
             protocol,
         } = witness;
         let family = AddressFamily::of(target);
-        let source = self.source(target, scope_id).ok()?;
+        let source = self.source(target, scope_id, protocol).ok()?;
         let config = Config {
             max_hops: 1,
             source,
@@ -131,12 +131,9 @@ impl<L: Link> Driver<L> {
         let Some(trace) = self.traces.get(&id) else {
             return false;
         };
-        let (target, source, scope_id) = (
-            trace.tracer.config().target,
-            trace.tracer.config().source,
-            trace.scope_id,
-        );
-        self.source(target, scope_id).ok() != Some(source)
+        let Config { target, source, .. } = *trace.tracer.config();
+        let (scope_id, protocol) = (trace.scope_id, trace.tracer.protocol().protocol());
+        self.source(target, scope_id, protocol).ok() != Some(source)
     }
 
     /// From now on, while traces hear nobody, those who have answered are asked again: packets may

@@ -325,7 +325,7 @@ impl Link for Chaos {
         ports.into_iter()
     }
 
-    fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Failure> {
+    fn source(&self, target: IpAddr, _: u32, _: ProbeProtocol) -> Result<IpAddr, Failure> {
         if self.no_route {
             Err(Failure::NoRoute)
         } else {
@@ -333,7 +333,7 @@ impl Link for Chaos {
         }
     }
 
-    fn no_source(&self, _target: IpAddr, _scope_id: u32) -> Failure {
+    fn no_source(&self, _: IpAddr, _: u32, _: ProbeProtocol) -> Failure {
         Failure::NoRoute
     }
 
