@@ -34,6 +34,7 @@ struct Row<'a> {
     tool: &'a Installed,
     usual: &'a [Trace],
     other: &'a [Trace],
+    short: &'a [Trace],
     balanced: &'a [Trace],
     late: &'a [Trace],
     unpinged: &'a [Trace],
@@ -50,6 +51,13 @@ pub(super) fn transport(
     let open = shipped(bench, "tcp-open")?;
     let usual = in_turn(bench, tools, &open, usual_port, runs)?;
     let other = in_turn(bench, tools, &open, other_port, runs)?;
+    let short = in_turn(
+        bench,
+        tools,
+        &shipped(bench, "short-quotes")?,
+        usual_port,
+        runs,
+    )?;
     let count = |path: &Path, port, times| at_once(bench, tools, path, port, times);
     let balanced = count(&shipped(bench, "ecmp")?, usual_port, times)?;
     let late = count(&late(bench)?, usual_port, times)?;
@@ -59,6 +67,7 @@ pub(super) fn transport(
         tool,
         usual: &usual[index],
         other: &other[index],
+        short: &short[index],
         balanced: &balanced[index],
         late: &late[index],
         unpinged: &unpinged[index],
@@ -128,6 +137,9 @@ fn about() -> String {
          and 81, and of UDP ports 53, which answers, and 33434; a dash is one that says nothing. \
          'Again' is the second trace by one process, without start-up. scamper's TCP needs \
          Ethernet and has a veth pair, all others a TUN device.\n\n\
+         'Eight octets quoted': hops right, and time over the limit, where each router quotes no \
+         more of a probe (`short-quotes`). Without root the answers that such a router sends by UDP \
+         are weak.\n\n\
          The rest: traces with neighbours that are on no way one behind the other, where load is \
          balanced by ports and in IPv6 by the flow label too (`ecmp`); whole lists where each \
          answer is up to {LATE_MS} ms late and so overtakes others; whether the target is found \
@@ -137,7 +149,7 @@ fn about() -> String {
     )
 }
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 12] = [
     "command",
     "time / limit",
     "past the end",
@@ -145,6 +157,7 @@ const HEAD: [&str; 11] = [
     "wrong hops",
     "open",
     "closed",
+    "eight octets quoted",
     "false links: traces",
     "late answers: lists right",
     "ICMP dropped: found",
@@ -162,14 +175,11 @@ impl Row<'_> {
             code(self.tool),
             number(of(Trace::ratio), 2),
             number(of(|trace| trace.past as f64), 0),
-            format!(
-                "{} / {}",
-                number(of(|trace| trace.right as f64), 0),
-                self.usual.first().map_or(0, |trace| trace.hops)
-            ),
+            right(self.usual),
             number(of(|trace| trace.wrong as f64), 0),
             told(open, State::Open),
             told(closed, State::Closed),
+            right_in(self.short),
             share(self.balanced, |trace| trace.false_links > 0),
             share(self.late, Trace::is_right),
             share(self.unpinged, |trace| trace.reached),
@@ -179,6 +189,19 @@ impl Row<'_> {
             ),
         ]
     }
+}
+
+/// How many hops are right, of how many.
+fn right(traces: &[Trace]) -> String {
+    let right = median(traces.iter().map(|trace| trace.right as f64));
+    let hops = traces.first().map_or(0, |trace| trace.hops);
+    format!("{} / {hops}", number(right, 0))
+}
+
+/// The same, and the time over the limit.
+fn right_in(traces: &[Trace]) -> String {
+    let ratio = median(traces.iter().map(Trace::ratio));
+    format!("{}; {}", right(traces), number(ratio, 2))
 }
 
 /// Whether a port's state is told: if in some traces only, in how many; and whether it is wrong.

@@ -117,6 +117,20 @@ pub(in super::super) const TOOLS: &[Tool] = &[
         ..HOPSHOT
     },
     Tool {
+        label: "hopshot --udp --burst -q 1, without root",
+        v4: "-n|--json|--udp|--socket|udp|-p|{p}|--burst|-q|1|{t}",
+        v6: "-n|--json|--udp|--socket|udp|-p|{p}|--burst|-q|1|{t}",
+        protocol: Protocol::Udp,
+        ..HOPSHOT
+    },
+    Tool {
+        label: "hopshot --udp -q 1, without root",
+        v4: "-n|--json|--udp|--socket|udp|-p|{p}|-q|1|{t}",
+        v6: "-n|--json|--udp|--socket|udp|-p|{p}|-q|1|{t}",
+        protocol: Protocol::Udp,
+        ..HOPSHOT
+    },
+    Tool {
         label: "traceroute -U -q1 -N30",
         v4: "-U|-n|-p|{p}|-q1|-N30|{t}",
         v6: "-6|-U|-n|-p|{p}|-q1|-N30|{t}",
