@@ -152,7 +152,9 @@ pub enum Error {
     },
 
     /// A source port was asked for, and sockets that have one each.
-    #[error("tcp sockets have a source port each: ask for no source port, or for raw sockets")]
+    #[error(
+        "tcp sockets have a source port each: ask for one flow or no source port, or for raw sockets"
+    )]
     ManyPorts,
 
     /// This kernel doesn't tell TCP sockets which router has answered.

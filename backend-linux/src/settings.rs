@@ -134,6 +134,17 @@ impl Settings {
         self
     }
 
+    /// Sets whether all probes of a trace are of one flow, however little that tells; off by
+    /// default. Then silent hops aren't asked again from other source ports, where a firewall may
+    /// have passed only the first SYN or an answer quoted too little. [TCP
+    /// sockets](SocketKind::Tcp) ask one hop after the other then: the trace takes the RTTs of all
+    /// hops together, and 150 ms or twice the greatest RTT for each silent one.
+    pub fn one_flow(mut self, one_flow: bool) -> Self {
+        self.options.one_flow = one_flow;
+        self.probes.one_flow = one_flow;
+        self
+    }
+
     /// Sets whether ICMP Echo Requests check, beside TCP or UDP, that it is the target that
     /// answers, and not a [proxy](crate::Proxy) in its name. By default traces do, and lists don't,
     /// since it takes up to five probes for each host, and some fifteen where a proxy answers.
@@ -254,7 +265,8 @@ impl Settings {
         if let Some(kind) = self.options.kind.filter(|kind| !is_right(*kind)) {
             return Err(Error::WrongSocket { kind, protocol });
         }
-        if self.options.kind == Some(SocketKind::Tcp) && self.options.source_port.is_some() {
+        let has_many_ports = self.options.kind == Some(SocketKind::Tcp) && !self.options.one_flow;
+        if has_many_ports && self.options.source_port.is_some() {
             return Err(Error::ManyPorts);
         }
         Ok(self

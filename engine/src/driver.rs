@@ -426,6 +426,12 @@ impl<L: Link> Driver<L> {
             .map(|(_, listener)| listener.port.kind)
     }
 
+    /// Whether each probe by a protocol is of another flow.
+    pub(crate) fn has_many_flows(&self, family: AddressFamily, protocol: ProbeProtocol) -> bool {
+        let mut listeners = self.listeners_of(family, protocol);
+        listeners.any(|(_, listener)| listener.port.has_many_flows())
+    }
+
     /// What the sockets of a protocol brought that was no answer.
     pub(crate) fn rejected(&self, family: AddressFamily, protocol: ProbeProtocol) -> Rejected {
         let rejected = |(port, listener): (usize, &Listener)| Rejected {

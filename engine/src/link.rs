@@ -150,6 +150,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// Whether each probe of a trace is of another flow.
+    pub(crate) const fn has_many_flows(&self) -> bool {
+        matches!(self.kind, SocketKind::Tcp) && self.ident.is_none()
+    }
+
     /// Whether it sends probes of a protocol, and hears the answers.
     pub(crate) fn serves(&self, family: AddressFamily, protocol: ProbeProtocol) -> bool {
         let is_heard = self
@@ -187,7 +192,7 @@ pub enum SocketKind {
     Udp,
     /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system
     /// makes a connection, so each leaves from a port of its own, and load balancers may send them
-    /// different ways. The system compares what an error quotes, and keeps it to itself, so what
+    /// different ways. On one flow they leave one after the other. The system compares what an error quotes, and keeps it to itself, so what
     /// was changed on the way isn't seen, and a router behind a firewall that changes sequence
     /// numbers looks silent. Nor does it tell the hop limit of the target's answer.
     Tcp,
@@ -203,11 +208,6 @@ impl SocketKind {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
         }
-    }
-
-    /// Whether each probe of a trace is of another flow.
-    pub(crate) const fn has_many_flows(self) -> bool {
-        matches!(self, Self::Tcp)
     }
 }
 

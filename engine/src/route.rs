@@ -27,6 +27,8 @@ pub struct Route {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) is_checked: bool,
     pub(crate) shared: Vec<SharedHop>,
+    /// Whether each probe is of another flow.
+    pub(crate) has_many_flows: bool,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
 }
@@ -62,6 +64,7 @@ impl Route {
             proxy: None,
             is_checked: true,
             shared: Vec::new(),
+            has_many_flows: false,
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
         })
@@ -86,7 +89,7 @@ impl Route {
     #[must_use]
     pub fn flow(&self) -> Option<u16> {
         let flow = self.tracer.protocol().flow();
-        Some(flow).filter(|_| !self.has_many_flows())
+        Some(flow).filter(|_| !self.has_many_flows)
     }
 
     /// Returns the protocol of its probes.
@@ -100,11 +103,7 @@ impl Route {
     #[must_use]
     pub fn source_port(&self) -> Option<u16> {
         let port = self.tracer.protocol().source_port();
-        port.filter(|_| !self.has_many_flows())
-    }
-
-    const fn has_many_flows(&self) -> bool {
-        self.summary.socket.has_many_flows()
+        port.filter(|_| !self.has_many_flows)
     }
 
     /// Returns whether a probe left on another flow than the trace's, so that a load balancer may
@@ -115,14 +114,14 @@ impl Route {
     #[must_use]
     pub fn is_detour(&self, probe: ProbeId) -> bool {
         let index = self.tracer.index(probe);
-        index.is_some_and(|index| index & APART != 0) && !self.has_many_flows()
+        index.is_some_and(|index| index & APART != 0) && !self.has_many_flows
     }
 
     /// Returns the source port of a [detour](Self::is_detour), where it is known: UDP sockets keep
     /// it to themselves.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
-        detour(&self.tracer, probe).filter(|_| !self.has_many_flows())
+        detour(&self.tracer, probe).filter(|_| !self.has_many_flows)
     }
 
     /// Returns the hops that have answered [detours](Self::is_detour) alone. Where each probe is of
@@ -139,7 +138,7 @@ impl Route {
     /// sockets](crate::SocketKind::Tcp) have a flow each.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
-        !self.has_many_flows() && self.off_flow().next().is_none()
+        !self.has_many_flows && self.off_flow().next().is_none()
     }
 
     /// Returns an answer with all that belongs to it.

@@ -35,8 +35,8 @@ pub struct ProbeSettings {
     pub memory: Memory,
     /// Whether others than the target know the flow, so that it proves nothing.
     pub(crate) flow_is_public: bool,
-    /// Whether silent hops are never asked again on another flow.
-    pub(crate) one_flow: bool,
+    /// Whether all probes of a trace are of one flow, so that silent hops are asked on no other.
+    pub one_flow: bool,
 }
 
 impl Default for ProbeSettings {

@@ -36,6 +36,8 @@ pub(crate) struct Begun {
     pub(crate) listed: Option<Listed>,
     /// Whether it began farther out than at hop 1, because the hops before are known.
     pub(crate) has_head: bool,
+    /// Whether each probe is of another flow.
+    has_many_flows: bool,
 }
 
 /// A host of a list.
@@ -103,6 +105,7 @@ impl Begun {
             memory,
             listed: None,
             has_head,
+            has_many_flows: driver.has_many_flows(family, settings.protocol),
         })
     }
 
@@ -115,8 +118,8 @@ impl Begun {
     }
 
     /// The flow of its probes, if they have one in common.
-    pub(crate) fn flow(&self, socket: Option<SocketKind>) -> Option<u16> {
-        Some(self.probes.flow()).filter(|_| !socket.is_some_and(SocketKind::has_many_flows))
+    pub(crate) fn flow(&self) -> Option<u16> {
+        Some(self.probes.flow()).filter(|_| !self.has_many_flows)
     }
 
     /// One of its answers, which its driver has handed out.
@@ -125,7 +128,6 @@ impl Begun {
         driver: &'a Driver<L>,
         reply: Reply,
     ) -> HostReply<'a> {
-        let socket = driver.socket(AddressFamily::of(self.target), self.probes.protocol());
         HostReply {
             host: &self.host,
             target: self.target,
@@ -133,7 +135,7 @@ impl Begun {
             protocol: self.probes.protocol(),
             detour: driver
                 .tracer(self.id)
-                .filter(|_| self.flow(socket).is_some())
+                .filter(|_| !self.has_many_flows)
                 .and_then(|tracer| detour(tracer, reply.probe)),
             answer: self.probes.protocol().target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
@@ -180,6 +182,7 @@ impl Begun {
             proxy,
             is_checked,
             shared: spared.unwrap_or_default(),
+            has_many_flows: self.has_many_flows,
             clocks,
             extensions,
         })
@@ -191,7 +194,11 @@ impl Begun {
         driver: &Driver<L>,
         settings: &ProbeSettings,
     ) -> Result<Route, L::Error> {
-        Route::unsent::<L>(self.summary(driver), self.probes, settings.config)
+        let unsent = Route::unsent::<L>(self.summary(driver), self.probes, settings.config)?;
+        Ok(Route {
+            has_many_flows: self.has_many_flows,
+            ..unsent
+        })
     }
 
     /// The facts of its result, as long as nothing was sent.
@@ -283,7 +290,7 @@ impl<L: Link> Trace<L> {
     /// The flow of its probes: see [`Route::flow`].
     #[must_use]
     pub fn flow(&self) -> Option<u16> {
-        self.begun.flow(Some(self.socket()))
+        self.begun.flow()
     }
 
     /// The kind of socket that was opened.

@@ -48,6 +48,9 @@ pub(crate) struct Options {
     pub(crate) protocol: ProbeProtocol,
     /// The source port of TCP or UDP; else a free one.
     pub(crate) source_port: Option<u16>,
+    /// Whether all packets of a trace leave from one port, also where that means one after the
+    /// other.
+    pub(crate) one_flow: bool,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
     /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none

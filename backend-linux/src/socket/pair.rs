@@ -40,7 +40,12 @@ impl Socket {
         match options.kind {
             Some(SocketKind::Raw) => raw(),
             // Each TCP socket has a port of its own.
-            _ if options.protocol.is_tcp() && options.source_port.is_some() => raw(),
+            _ if options.protocol.is_tcp()
+                && options.source_port.is_some()
+                && !options.one_flow =>
+            {
+                raw()
+            }
             Some(_) => unprivileged(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
@@ -92,7 +97,8 @@ impl Socket {
     /// `None` if it stays as it is.
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
-            Self::Raw(_) | Self::Tcp(_) => None,
+            Self::Raw(_) => None,
+            Self::Tcp(tcp) => tcp.port(),
             Self::Unprivileged(other) => Some(other.number()),
         }
     }

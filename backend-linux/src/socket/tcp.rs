@@ -24,6 +24,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::process::Resource;
+use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -46,6 +47,13 @@ const FILES_PER_PLACE: usize = 16;
 /// section 2).
 const LONGEST: Duration = Duration::from_millis(950);
 
+/// How long a probe of one flow keeps the next from leaving, at least, and while nothing has been
+/// answered.
+const TURN: RangeInclusive<Duration> = Duration::from_millis(150)..=Duration::from_millis(400);
+
+/// Ports that are tried for one that is free.
+const TRIES: usize = 64;
+
 /// Marks the timer among the events.
 const TIMER: u64 = u64::MAX;
 
@@ -62,9 +70,28 @@ pub(crate) struct Socket {
     ready: VecDeque<usize>,
     events: OwnedFd,
     timer: OwnedFd,
+    /// Where all probes leave from one port.
+    flow: Option<Flow>,
     /// Whether the timer goes off by the time that the first probe has been under way for too long.
     is_armed: bool,
     pub(super) lacks: Lacks,
+}
+
+/// The one port of all probes, which leave one after the other.
+#[derive(Debug)]
+struct Flow {
+    port: u16,
+    /// The greatest RTT so far.
+    slowest: Option<Duration>,
+}
+
+impl Flow {
+    /// Returns how long a probe may keep the next from leaving.
+    fn turn(&self) -> Duration {
+        self.slowest.map_or(*TURN.end(), |slowest| {
+            slowest.saturating_mul(2).max(*TURN.start())
+        })
+    }
 }
 
 /// One of the sockets.
@@ -111,10 +138,19 @@ impl Socket {
         }
         let files = rustix::process::getrlimit(Resource::Nofile).current;
         let files = usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let count = (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end());
+        let count = match options.one_flow {
+            true => 1,
+            false => (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end()),
+        };
+        let mut flow = None;
         let mut places = Vec::with_capacity(count);
         for index in 0..count {
             let fd = open_place(family, options, &mut lacks)?;
+            if options.one_flow {
+                let port = bind_for_good(&fd, family, options)?;
+                let slowest = None;
+                flow = Some(Flow { port, slowest });
+            }
             // Edge-triggered: an unconnected socket would be ready all the time.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             epoll::add(&events, &fd, EventData::new_u64(index as u64), what)?;
@@ -133,12 +169,21 @@ impl Socket {
             places,
             events,
             timer,
+            flow,
             is_armed: false,
             lacks,
         };
         // That none is connected.
         while !socket.look()?.is_empty() {}
         Ok(socket)
+    }
+
+    /// The source port of all probes, if they have one in common.
+    pub(crate) const fn port(&self) -> Option<u16> {
+        match &self.flow {
+            Some(flow) => Some(flow.port),
+            None => None,
+        }
     }
 
     /// How many probes may be under way at a time.
@@ -159,6 +204,9 @@ impl Socket {
         message: &[u8],
         tag: u32,
     ) -> Result<Instant, Errno> {
+        if let Some(flow) = &self.flow {
+            self.end_older(flow.turn());
+        }
         let places = &self.places;
         let find = |scope_id| {
             let mut free = self.free.iter();
@@ -199,6 +247,17 @@ impl Socket {
         Ok(left)
     }
 
+    /// Ends probes that have been under way for longer than this.
+    fn end_older(&mut self, age: Duration) {
+        let now = clock::now();
+        for index in 0..self.places.len() {
+            let probe = self.places[index].probe.as_ref();
+            if probe.is_some_and(|probe| now.saturating_since(probe.left) > age) {
+                self.release(index);
+            }
+        }
+    }
+
     /// Ends probes that nobody waits for any more.
     pub(crate) fn forget(&mut self, are_these: impl Fn(u32) -> bool) {
         for index in 0..self.places.len() {
@@ -218,7 +277,12 @@ impl Socket {
             let Some(index) = self.ready.pop_front() else {
                 return Ok(None);
             };
+            let left = self.places[index].probe.as_ref().map(|probe| probe.left);
             if let Some(received) = self.outcome(index, buf) {
+                if let (Some(flow), Some(left)) = (&mut self.flow, left) {
+                    let rtt = received.packet.at.saturating_since(left);
+                    flow.slowest = flow.slowest.max(Some(rtt));
+                }
                 break received;
             }
         };
@@ -392,10 +456,36 @@ fn open_place(
     let _ = set(&fd, Name::TCP_SYNCNT, 1);
     let _ = sockopt::set_tcp_user_timeout(&fd, 900);
     let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
-    // A source is bound without a port, which the kernel takes for each probe.
-    let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
-    apply(options, family, fd.as_fd(), 0)?;
+    if !options.one_flow {
+        // A source is bound without a port, which the kernel takes for each probe.
+        let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
+        apply(options, family, fd.as_fd(), 0)?;
+    }
     Ok(fd)
+}
+
+/// Binds a socket to the port of the options, or to one that is free. A port that the kernel had
+/// chosen would be gone after the first probe. Returns the port.
+fn bind_for_good(fd: &OwnedFd, family: AddressFamily, options: &Options) -> Result<u16, OpenError> {
+    let bind = |port| unprivileged::bind(fd, family, options, port).map(|()| port);
+    if let Some(port) = options.source_port {
+        return bind(port).map_err(|error| match error {
+            OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
+            OpenError::Other(Errno::ACCESS) => OpenError::PortNotPermitted,
+            error => error,
+        });
+    }
+    let mut last = OpenError::Other(Errno::ADDRINUSE);
+    for _ in 0..TRIES {
+        let mut random = [0; 2];
+        getrandom(&mut random, GetRandomFlags::empty())?;
+        match bind(0x8000 | u16::from_ne_bytes(random)) {
+            Err(OpenError::Other(Errno::ADDRINUSE)) => {}
+            Err(error) => last = error,
+            bound => return bound,
+        }
+    }
+    Err(last)
 }
 
 const fn received(from: IpAddr, len: usize, packet: Packet) -> Received {

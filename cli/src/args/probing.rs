@@ -196,8 +196,10 @@ impl Probes {
                 "--socket tcp and --paths: those take raw sockets",
             ),
             (
-                self.protocol.source_port.is_some() && matches!(self.socket, Socket::Tcp),
-                "--socket tcp and --source-port: each TCP socket has a port of its own",
+                self.protocol.source_port.is_some()
+                    && matches!(self.socket, Socket::Tcp)
+                    && !self.protocol.one_flow,
+                "--socket tcp and --source-port: each TCP socket has a port of its own; --one-flow gives all one",
             ),
             (
                 self.ident.is_some(),
@@ -300,6 +302,9 @@ impl Probes {
             settings = settings.flow(flow);
         }
         settings = settings.protocol(self.protocol.chosen());
+        if self.protocol.one_flow {
+            settings = settings.one_flow(true);
+        }
         if self.protocol.no_checks {
             settings = settings.check_targets(false);
         }

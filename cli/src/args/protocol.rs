@@ -41,6 +41,12 @@ pub(crate) struct Protocol {
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     pub(super) source_port: Option<u16>,
 
+    /// With --tcp or --udp: keep all probes on one flow. Silent hops aren't asked again from other
+    /// source ports; without root TCP asks one hop after the other, which takes the RTTs of all hops
+    /// together
+    #[arg(long)]
+    pub(crate) one_flow: bool,
+
     /// With --tcp or --udp: send no pings to check that it is the target that answers, and not a
     /// proxy in its name
     #[arg(long)]
@@ -93,6 +99,10 @@ impl Protocol {
         let without_protocol = [
             (self.quic && !self.udp, "--quic requires --udp"),
             (self.full_syn && !has_tcp, "--full-syn requires --tcp"),
+            (
+                self.one_flow && !is_checked,
+                "--one-flow requires --tcp or --udp: by ICMP all probes are of one flow",
+            ),
             (
                 self.no_checks && !is_checked,
                 "--no-checks requires --tcp or --udp: by ICMP nothing is checked",

@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         host,
         address,
         settings: args.round(flow, random_word()?),
-        flow: Some(flow).filter(|_| socket != Some(SocketKind::Tcp)),
+        flow: Some(flow)
+            .filter(|_| socket != Some(SocketKind::Tcp) || args.probing.protocol.one_flow),
         survey,
         session,
         source: None,

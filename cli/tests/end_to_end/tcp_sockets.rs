@@ -209,3 +209,77 @@ fn what_a_tcp_socket_cannot_do_is_refused_with_the_reason() {
         assert!(said.stderr.contains(why), "{args:?}: {}", said.stderr);
     }
 }
+
+#[test]
+fn on_one_flow_the_path_is_that_of_raw_sockets_with_the_same_port() {
+    let flow = &["--socket", "tcp", "--one-flow"][..];
+    let mut paths = Vec::new();
+    for (_, target) in FAMILIES {
+        for (scenario, attempts, port) in [
+            ("ecmp", "1", "40001"),
+            ("ecmp", "1", "50002"),
+            ("ecmp", "3", "50002"),
+            ("silent", "1", "40001"),
+        ] {
+            let trace = |socket: &[&str], attempts| {
+                let options = [
+                    "run", "--seed", "7", scenario, "--", HOPSHOT, "-n", "--json",
+                ];
+                let flow = ["-T", "-q", attempts, "--source-port", port];
+                let options = [&options[..], &flow, socket].concat();
+                in_lab(&options, &[target]).map(|said| said.json())
+            };
+            // In IPv6 the balancers look at flow labels too, and those of raw sockets are others.
+            let other = match (scenario, target) {
+                ("ecmp", "{6}") => flow,
+                _ => &["--socket", "raw"],
+            };
+            let [Some(tcp), Some(other)] =
+                [(flow, attempts), (other, "1")].map(|(socket, q)| trace(socket, q))
+            else {
+                return;
+            };
+            assert_eq!(tcp["socket"], "tcp");
+            let number: Value = port.parse::<u16>().unwrap().into();
+            assert_eq!((&tcp["flow"], &tcp["source_port"]), (&number, &number));
+            assert_eq!(tcp["one_flow"], true);
+            let who = |document: &Value| -> Vec<Vec<Shown>> {
+                let hops = shown(document).into_iter();
+                hops.map(|mut answers| {
+                    answers.dedup();
+                    answers
+                })
+                .collect()
+            };
+            assert_eq!(who(&tcp), who(&other), "{scenario} -q {attempts}: {tcp}");
+            assert_eq!(tcp["distance"], 12, "{scenario}: {tcp}");
+            paths.push(who(&tcp));
+        }
+    }
+    // Another port takes another path.
+    assert!(paths.first() != paths.get(1));
+}
+
+#[test]
+fn a_port_of_one_flow_is_its_own_or_the_error_says_that_it_is_taken() {
+    for (_, target) in FAMILIES {
+        let script = "python3 -c 'import socket, time; s = socket.socket(socket.AF_INET6); \
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0); s.bind((\"::\", 40001)); \
+            print(flush=True); time.sleep(3)' | { read _; exec \"$@\"; }";
+        let args = [
+            "-n",
+            "-T",
+            "--socket",
+            "tcp",
+            "--one-flow",
+            "--source-port",
+            "40001",
+        ];
+        let shell = ["run", "short", "--", "sh", "-c", script, "sh", HOPSHOT];
+        let Some(said) = in_lab(&[&shell[..], &args].concat(), &[target]) else {
+            return;
+        };
+        assert_eq!(said.status, 2, "{}", said.stderr);
+        assert!(said.stderr.contains("40001"), "{}", said.stderr);
+    }
+}

@@ -321,6 +321,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (&["--quic"], "--quic requires --udp"),
         (&["-U", "--full-syn"], "--full-syn requires --tcp"),
         (&["--no-checks"], "--no-checks requires --tcp or --udp"),
+        (&["--one-flow"], "--one-flow requires --tcp or --udp"),
         (
             &["-T", "--socket", "ping"],
             "--socket ping, which sends ICMP only",

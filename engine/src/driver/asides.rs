@@ -71,11 +71,12 @@ impl<L: Link> Driver<L> {
         let check = [ProbeProtocol::Icmp, ProbeProtocol::UNUSED_UDP]
             .into_iter()
             .find(|check| is_beyond && protocol != ProbeProtocol::Icmp && has_port(check));
+        let has_many_flows = self.has_many_flows(family, protocol);
         let Some(trace) = self.traces.get_mut(&id) else {
             return;
         };
         trace.checks.protocol = check;
-        trace.checks.has_many_flows = trace.knock.is_mute;
+        trace.checks.has_many_flows = has_many_flows;
         trace.checks.found = self.proxies.get(&target).copied();
     }
 

@@ -12,7 +12,6 @@ use crate::settings::ProbeSettings;
 use crate::shared::{Head, Sample};
 use crate::trace::Listed;
 use crate::uplink::Witness;
-use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -153,9 +152,6 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
-        let socket = self
-            .driver
-            .socket(AddressFamily::of(address.ip()), settings.protocol);
         let error = match self.begin(&settings, &setback.host, address, head, endurance) {
             Ok(begun) => {
                 let Setback {
@@ -174,7 +170,7 @@ impl<L: Link> Survey<L> {
                     host,
                     target: begun.target,
                     source: begun.source,
-                    flow: begun.flow(socket),
+                    flow: begun.flow(),
                 };
                 self.started.push_back(started);
                 return Ok(());
