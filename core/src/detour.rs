@@ -37,12 +37,6 @@ pub(crate) fn is_for_blind(view: &View<'_>, hop: u8, reason: Reason) -> bool {
     reason != Reason::Sweep && !heard.any(is_known)
 }
 
-/// Whether a hop needs no retry on a flow of its own: it has answered one, or may be about to.
-pub(crate) fn is_under_way(view: &View<'_>, hop: u8) -> bool {
-    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
-    apart.any(|probe| probe.hop() == hop && (probe.is_answered() || probe.is_in_flight()))
-}
-
 /// Whether an answer shows that the flow gets to a hop, or farther.
 fn is_passed(view: &View<'_>, hop: u8) -> bool {
     let mut behind = view.probes.iter().filter(|probe| probe.hop() >= hop);

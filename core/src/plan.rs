@@ -23,7 +23,6 @@
 //! [`Protocol::connects`]: crate::Protocol::connects
 
 use crate::config::Sweep;
-use crate::detour;
 use crate::past_end::PastEnd;
 use crate::patience;
 use crate::sweep::{self, EDGE};
@@ -246,7 +245,7 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
         None if may_be_heard && is_unknown => Some(Reason::Retry),
         reason => reason,
     };
-    reason.filter(|reason| *reason == Reason::Attempt || !detour::is_under_way(view, hop))
+    reason.filter(|reason| *reason == Reason::Attempt || !is_asked_apart(view, hop))
 }
 
 /// Returns the farthest hop that the target may be at, where so many of its answers can't be told
@@ -320,6 +319,12 @@ fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn is_heard_apart(view: &View<'_>, hop: u8) -> bool {
     let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
     apart.any(|probe| probe.hop() == hop && probe.is_answered() && probe.is_proven())
+}
+
+/// Whether a hop needs no retry on a flow of its own: it has answered one, or may be about to.
+fn is_asked_apart(view: &View<'_>, hop: u8) -> bool {
+    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
+    apart.any(|probe| probe.hop() == hop && (probe.is_answered() || probe.is_in_flight()))
 }
 
 /// Whether a hop is behind the last router, where nothing is expected to answer.

@@ -206,7 +206,7 @@ impl<L: Link> Driver<L> {
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let probing = probing.with_first_key(first);
         let port = self.listeners.get(listener).map(|listener| listener.port);
-        let probing = port.map_or(probing, |port| probing.through(&port));
+        let probing = port.map_or(probing, |port| port.carried(probing));
         let config = Config {
             source,
             first_hop,

@@ -155,6 +155,16 @@ impl Port {
         matches!(self.kind, SocketKind::Tcp) && self.ident.is_none()
     }
 
+    /// Returns the probes of a trace as it sends them.
+    pub(crate) const fn carried(&self, probes: Probes) -> Probes {
+        match (self.kind, probes) {
+            // The system writes them.
+            (SocketKind::Tcp, probes) => probes.with_options_of_systems(),
+            (_, Probes::Udp(_)) if !self.detours => probes.on_one_flow(),
+            _ => probes,
+        }
+    }
+
     /// Whether it sends probes of a protocol, and hears the answers.
     pub(crate) fn serves(&self, family: AddressFamily, protocol: ProbeProtocol) -> bool {
         let is_heard = self

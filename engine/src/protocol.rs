@@ -4,7 +4,6 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
-use crate::link::{Port, SocketKind};
 use crate::memory::Memory;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
@@ -326,17 +325,12 @@ impl Probes {
         }
     }
 
-    /// Returns them as a port sends them: the kernel gives SYNs the options of its own, and not
-    /// every port has detours for datagrams.
-    pub(crate) const fn through(self, port: &Port) -> Self {
+    /// Gives SYNs the options that operating systems send.
+    pub(crate) const fn with_options_of_systems(self) -> Self {
         match self {
-            Self::Tcp(tcp) if matches!(port.kind, SocketKind::Tcp) => Self::Tcp(Tcp {
+            Self::Tcp(tcp) => Self::Tcp(Tcp {
                 options: TcpOptions::Full,
                 ..tcp
-            }),
-            Self::Udp(udp) => Self::Udp(Udp {
-                detours: udp.detours && port.detours,
-                ..udp
             }),
             other => other,
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 const PING: Options = Options {
     protocol: hopshot_engine::ProbeProtocol::Icmp,
     source_port: None,
+    one_flow: false,
     source: None,
     interface: None,
     mark: None,
