@@ -161,6 +161,22 @@ fn without_detours_the_target_is_asked_on_the_flow_one_attempt_after_the_other()
 }
 
 #[test]
+fn a_hop_that_has_answered_on_another_flow_is_asked_no_more() {
+    for family in BOTH {
+        // The router where the target was expected lets no SYN of the flow pass.
+        let expected = Sweep::Window { first: 5, step: 3 };
+        let (sent, _) = play(&asking(family, 4, expected), |hop, before| match hop {
+            1 | 2 => true,
+            5 => before > 0,
+            _ => false,
+        });
+        // The last left before the one before it was answered. A fourth was asked for.
+        assert_eq!(apart(&sent, 5), [false, true, true]);
+        assert_eq!(apart(&sent, 2), [false; 4]);
+    }
+}
+
+#[test]
 fn the_first_probes_wait_for_nothing() {
     for family in BOTH {
         for attempts in [1, 3] {
