@@ -275,6 +275,22 @@ fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
 }
 
 #[test]
+fn case_18_of_targets_by_other_addresses_the_nearest_counts_and_their_own_word_more() {
+    for family in BOTH {
+        let mut trace = Trace::new(family);
+        for (hop, distance) in [(4, 4), (2, 2), (3, 2)] {
+            let message = echo_reply(stranger(family), &trace.probes[hop - 1]);
+            trace.handle(10, stranger(family), &message).unwrap();
+            assert_eq!(trace.distance(), Some(distance), "after hop {hop}");
+        }
+        trace.echo_reply(10, 4).unwrap();
+        assert_eq!(trace.distance(), Some(4));
+        trace.echo_reply(10, 3).unwrap();
+        assert_eq!(trace.distance(), Some(3));
+    }
+}
+
+#[test]
 fn case_19_time_exceeded_from_the_targets_address_is_a_hop() {
     for family in BOTH {
         let target = ends(family).destination;

@@ -322,6 +322,25 @@ fn the_target_is_asked_again_when_no_nearer_hop_can_be_it() {
 }
 
 #[test]
+fn the_target_is_asked_again_at_once_where_a_nearer_hop_has_refused() {
+    for family in BOTH {
+        let config = Config {
+            attempts: 2,
+            ..four(family)
+        };
+        let mut trace = Trace::<64>::in_room(config);
+        for hop in [1, 2] {
+            trace.time_exceeded(80, hop).unwrap();
+        }
+        let message = error(router(family, 3), Type::Unreachable, 0, 0, &trace.quote(3));
+        trace.handle(80, router(family, 3), &message).unwrap();
+        trace.echo_reply(80, 4).unwrap();
+        trace.send(80);
+        assert_eq!(trace.times(4), [0, 80]);
+    }
+}
+
+#[test]
 fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
     for family in BOTH {
         for retries in [1, 2] {

@@ -126,6 +126,31 @@ fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
 }
 
 #[test]
+fn probes_are_numbered_in_the_order_they_leave_also_those_that_ask_again() {
+    for family in BOTH {
+        let config = Config {
+            sweep: None,
+            ..config(family)
+        };
+        let secret = *b"cook";
+        let mut tracer = Tracer::<16, _>::new(config, Datagrams { secret }).unwrap();
+        let (mut now, mut buf, mut left) = (Instant::EPOCH, [0; 64], Vec::new());
+        loop {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(probe) => {
+                    let index = probe.message.last_chunk().copied().map(u16::from_be_bytes);
+                    left.push((probe.hop_limit, index.unwrap()));
+                }
+                Action::Wait(until) => now = until,
+                Action::Done => break,
+            }
+        }
+        // The nearest two were asked again.
+        assert_eq!(left, [(1, 0), (2, 1), (3, 2), (4, 3), (1, 4), (2, 5)]);
+    }
+}
+
+#[test]
 fn what_all_protocols_have_in_common_is_compared_for_each() {
     for family in BOTH {
         let target = router(family, 7);

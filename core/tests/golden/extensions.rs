@@ -328,3 +328,17 @@ fn without_its_quoted_header_an_error_has_the_same_extensions() {
         }
     }
 }
+
+#[test]
+fn extensions_are_the_same_if_their_objects_are_wherever_they_stand() {
+    let [longer, shorter] = [AddressFamily::V6, AddressFamily::V4]
+        .map(|family| quoted(family, &format!("20 00 00 00 {UNKNOWN}")));
+    let other = quoted(AddressFamily::V4, &format!("20 00 00 00 {LABELS}"));
+    let of = |family, quoted| Extensions::of(family, &time_exceeded(family, quoted));
+    let longer = of(AddressFamily::V6, &longer);
+    assert_eq!(longer, of(AddressFamily::V4, &shorter));
+    assert_ne!(longer, of(AddressFamily::V4, &other));
+    assert_ne!(longer, Extensions::default());
+    let shown = format!("{longer:?}");
+    assert!(shown.contains(&format!("{:?}", octets(UNKNOWN))), "{shown}");
+}

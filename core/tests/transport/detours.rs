@@ -37,9 +37,19 @@ fn play(config: &Config, is_answered: impl FnMut(u8, usize) -> bool) -> (Vec<Sen
 fn play_in<const N: usize>(
     config: &Config,
     refuses: u8,
+    is_answered: impl FnMut(u8, usize) -> bool,
+) -> (Vec<Sent>, u64) {
+    play_by::<N>(tcp(), config, refuses, is_answered)
+}
+
+/// The same by other SYNs.
+fn play_by<const N: usize>(
+    tcp: Tcp,
+    config: &Config,
+    refuses: u8,
     mut is_answered: impl FnMut(u8, usize) -> bool,
 ) -> (Vec<Sent>, u64) {
-    let mut tracer = Tracer::<N, Tcp>::new(*config, tcp()).unwrap();
+    let mut tracer = Tracer::<N, Tcp>::new(*config, tcp).unwrap();
     let (mut buf, mut now) = ([0; 64], BEGIN);
     let mut due: Vec<(u64, u8, Vec<u8>)> = Vec::new();
     let mut sent: Vec<Sent> = Vec::new();
@@ -54,7 +64,7 @@ fn play_in<const N: usize>(
                     false => (Type::TimeExceeded, 0),
                 };
                 let from = router(AddressFamily::of(config.target), hop.min(refuses));
-                let error = quoting(&tcp(), from, says, &syn, 8);
+                let error = quoting(&tcp, from, says, &syn, 8);
                 let hop_limit = None;
                 let arrival = Arrival {
                     at,
@@ -74,7 +84,7 @@ fn play_in<const N: usize>(
                 if is_answered(hop, before) {
                     due.push((now + far * STEP, hop, probe.message.to_vec()));
                 }
-                let own = tcp().source_port.to_be_bytes();
+                let own = tcp.source_port.to_be_bytes();
                 sent.push(Sent {
                     at: now - BEGIN,
                     hop,
@@ -132,6 +142,37 @@ fn the_target_is_asked_again_from_other_ports() {
         // The second left before the target had answered, and is lost.
         let (sent, _) = play(&expecting(family, 2), |hop, before| hop < 6 || before != 1);
         assert_eq!(apart(&sent, 6), [false, false, true]);
+    }
+}
+
+#[test]
+fn without_detours_the_target_is_asked_on_the_flow_one_attempt_after_the_other() {
+    for family in BOTH {
+        let one_flow = Tcp {
+            detours: false,
+            ..tcp()
+        };
+        for (tcp, left) in [(tcp(), [0, 59, 63]), (one_flow, [0, 59, 119])] {
+            let (sent, _) = play_by::<64>(tcp, &expecting(family, 3), u8::MAX, |_, _| true);
+            assert_eq!(times(&sent, 6), left);
+            assert_eq!(apart(&sent, 6), [false, false, tcp.detours]);
+        }
+    }
+}
+
+#[test]
+fn a_hop_that_has_answered_on_another_flow_is_asked_no_more() {
+    for family in BOTH {
+        // The router where the target was expected lets no SYN of the flow pass.
+        let expected = Sweep::Window { first: 5, step: 3 };
+        let (sent, _) = play(&asking(family, 4, expected), |hop, before| match hop {
+            1 | 2 => true,
+            5 => before > 0,
+            _ => false,
+        });
+        // The last left before the one before it was answered. A fourth was asked for.
+        assert_eq!(apart(&sent, 5), [false, true, true]);
+        assert_eq!(apart(&sent, 2), [false; 4]);
     }
 }
 

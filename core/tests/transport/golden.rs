@@ -168,6 +168,10 @@ fn a_datagram_without_a_checksum_is_read_and_one_of_an_impossible_length_is_not(
             "what the length leaves out is padding"
         );
     }
+    // It may be empty.
+    datagram[5] = 8;
+    let read = Datagram::parse(ends(AddressFamily::V4), &datagram);
+    assert_eq!(read.map(|read| read.payload), Ok(&[][..]));
     for (length, error) in [(7, Malformed::Header), (13, Malformed::Truncated)] {
         datagram[5] = length;
         assert_eq!(

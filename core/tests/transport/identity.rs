@@ -7,7 +7,7 @@ use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::udp::Datagram;
 use hopshot_core::wire::{AddressFamily, Ends, Malformed};
 use hopshot_core::{
-    APART, Answer, Changes, ConfigError, Discard, Instant, Kind, Protocol, Tcp, Tracer, Udp,
+    APART, Answer, Back, Changes, ConfigError, Discard, Instant, Kind, Protocol, Tcp, Tracer, Udp,
     UdpPayload,
 };
 use std::collections::HashSet;
@@ -76,6 +76,20 @@ fn one_flow_and_no_two_probes_alike() {
         seqs.sort_unstable();
         let far = seqs.windows(2).filter(|pair| pair[1] - pair[0] > 65_535);
         assert!(far.count() > 1_900);
+    }
+}
+
+#[test]
+fn seqs_are_far_apart_whatever_the_key() {
+    for key in [0, 1, 0x0080_0000, 0xffff_0000, u32::MAX] {
+        let tcp = Tcp {
+            key: [key; 4],
+            ..tcp()
+        };
+        let mut seqs: Vec<u32> = (0..2_000).map(|index| tcp.seq(index)).collect();
+        seqs.sort_unstable();
+        let far = seqs.windows(2).filter(|pair| pair[1] - pair[0] > 65_535);
+        assert!(far.count() > 1_900, "{key:#x}");
     }
 }
 
@@ -160,6 +174,41 @@ fn what_a_translator_changed_is_told_and_the_probe_is_known_all_the_same() {
         let error = quoting(&udp, from, EXCEEDED, &datagram, 100);
         let answer = Answer::parse(to_us(from), None, &error).unwrap();
         assert_eq!(recognized(&udp, &answer), Err(Discard::WrongCookie));
+    }
+}
+
+#[test]
+fn a_datagram_without_a_checksum_is_known_by_its_payload_alone() {
+    for family in BOTH {
+        let (from, udp) = (router(family, 1), udp(UdpPayload::Plain));
+        // Kernels keep it to themselves, or have none to tell.
+        for checksum in [[0, 0], [0xff, 0xff]] {
+            let mut datagram = probe(&udp, ends(family), 5);
+            datagram[6..8].copy_from_slice(&checksum);
+            let error = quoting(&udp, from, EXCEEDED, &datagram, 8);
+            assert_eq!(index_of(&udp, &error, family), Err(Discard::NotOurs));
+        }
+        let mut datagram = probe(&udp, ends(family), 5);
+        datagram[6..8].fill(0);
+        let error = quoting(&udp, from, EXCEEDED, &datagram, 18);
+        assert_eq!(index_of(&udp, &error, family), Ok(5));
+    }
+}
+
+#[test]
+fn a_checksum_that_the_kernel_wrote_is_not_compared() {
+    for family in BOTH {
+        let udp = udp(UdpPayload::Plain);
+        let ends = Ends {
+            source: family.unspecified(),
+            ..ends(family)
+        };
+        let mut datagram = probe(&udp, ends, 5);
+        datagram[6..8].copy_from_slice(&[0x12, 0x34]);
+        let error = quoting(&udp, router(family, 1), EXCEEDED, &datagram, 18);
+        let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+        let found = udp.recognize(ends, &answer, Changes::default()).unwrap();
+        assert_eq!((found.index, found.changes), (5, Changes::default()));
     }
 }
 
@@ -255,6 +304,39 @@ fn a_segment_that_acknowledges_a_probe_is_its_answer_and_no_other_is() {
             let answer = Tcp::answer(from_target, None, &segment(&tcp, flags, 1)).map(drop);
             assert_eq!(answer, Err(Malformed::Foreign));
         }
+    }
+}
+
+#[test]
+fn what_another_protocol_brings_is_foreign_though_its_octets_fit() {
+    /// Whether answers to this protocol are foreign to it once they are said to be of another.
+    fn is_foreign(protocol: &impl Protocol, mut answer: Answer<'_>) {
+        assert!(recognized(protocol, &answer).is_ok());
+        let foreign = match &mut answer.back {
+            Back::Reply { protocol, .. } => protocol,
+            Back::Quoted(quoted) => &mut quoted.protocol,
+            _ => panic!("there is no other"),
+        };
+        *foreign = 132;
+        let found = recognized(protocol, &answer);
+        assert_eq!(found, Err(Discard::Malformed(Malformed::Foreign)));
+    }
+    for family in BOTH {
+        let (tcp, udp, router) = (tcp(), udp(UdpPayload::Plain), router(family, 1));
+        let syn = probe(&tcp, ends(family), 3);
+        let error = quoting(&tcp, router, EXCEEDED, &syn, 8);
+        is_foreign(&tcp, Answer::parse(to_us(router), None, &error).unwrap());
+        let sent = probe(&udp, ends(family), 3);
+        let error = quoting(&udp, router, EXCEEDED, &sent, 8);
+        is_foreign(&udp, Answer::parse(to_us(router), None, &error).unwrap());
+        let from_target = Ends {
+            source: ends(family).destination,
+            destination: family.unspecified(),
+        };
+        let syn_ack = segment(&tcp, 0x12, tcp.seq(3).wrapping_add(1));
+        is_foreign(&tcp, Tcp::answer(from_target, None, &syn_ack).unwrap());
+        let echo = datagram(&sent, &sent[8..]);
+        is_foreign(&udp, Udp::answer(from_target, None, &echo).unwrap());
     }
 }
 

@@ -1,15 +1,18 @@
 //! Traces by TCP where the target says nothing: few SYNs go where it may be.
 
-use crate::network::BOTH;
-use crate::tcp;
+use crate::network::{BOTH, ms, router};
 use crate::traces::{accept_segment, config, play_on, play_through};
+use crate::{quoting, tcp};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, StopReason, Sweep, Tcp, Tracer};
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::{Action, Arrival, Config, Instant, SendError, StopReason, Sweep, Tcp, Tracer};
 use std::collections::HashSet;
 use std::time::Duration;
 
 /// Hops, and how many probes went there.
 type Past = &'static [(u8, usize)];
+
+const EXCEEDED: (Type, u8) = (Type::TimeExceeded, 0);
 
 /// Nothing is known of the target.
 const COLD: Sweep = Sweep::Window { first: 2, step: 3 };
@@ -211,4 +214,79 @@ fn the_step_of_the_sweep_says_how_many_go_past_an_end() {
             [(1, 1), (2, 1), (3, 1)]
         );
     }
+}
+
+#[test]
+fn a_router_that_answers_late_gets_its_attempts_though_none_goes_past_it_any_more() {
+    for family in BOTH {
+        let known = Sweep::Window { first: 6, step: 3 };
+        let mut tracer = Tracer::<64, _>::new(asking(family, 2, known), tcp()).unwrap();
+        let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], [0; 31]);
+        let mut late = None;
+        loop {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(probe) => {
+                    let hop = probe.hop_limit;
+                    sent[usize::from(hop)] += 1;
+                    let error = quoting(&tcp(), router(family, hop), EXCEEDED, probe.message, 8);
+                    match hop {
+                        1..=3 => expect_accepted(&mut tracer, now, hop, &error),
+                        5 if sent[5] == 1 => late = Some(error),
+                        _ => {}
+                    }
+                }
+                Action::Wait(until) => now = until,
+                Action::Done => break,
+            }
+            // Two attempts, and two more.
+            if sent[6..].iter().sum::<u32>() == 4
+                && let Some(error) = late.take()
+            {
+                expect_accepted(&mut tracer, now, 5, &error);
+            }
+        }
+        assert_eq!((sent[5], sent[6..].iter().sum()), (2, 4));
+    }
+}
+
+#[test]
+fn a_probe_that_fails_when_it_is_quiet_is_made_up_for_when_its_answer_would_be_overdue() {
+    for family in BOTH {
+        let mut tracer = Tracer::<64, _>::new(asking(family, 1, COLD), tcp()).unwrap();
+        let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], Vec::new());
+        loop {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(probe) if probe.hop_limit <= 2 => {
+                    let hop = probe.hop_limit;
+                    let error = quoting(&tcp(), router(family, hop), EXCEEDED, probe.message, 8);
+                    expect_accepted(&mut tracer, now.saturating_add(ms(16)), hop, &error);
+                }
+                Action::Transmit(probe) if probe.hop_limit == 8 => {
+                    sent.push(now);
+                    if sent.len() == 1 {
+                        let probe = probe.probe;
+                        tracer.fail(probe, SendError(105));
+                    }
+                }
+                Action::Transmit(_) => {}
+                Action::Wait(until) => now = until,
+                Action::Done => break,
+            }
+            if tracer.is_quiet() && sent.is_empty() {
+                tracer.expect(8, false);
+            }
+        }
+        // An eighth more than the RTT, and two milliseconds.
+        assert_eq!(sent[1].saturating_since(sent[0]), ms(20));
+    }
+}
+
+/// Passes on the answer of the router at a hop.
+fn expect_accepted(tracer: &mut Tracer<64, Tcp>, at: Instant, hop: u8, error: &[u8]) {
+    let arrival = Arrival {
+        at,
+        from: router(AddressFamily::of(tracer.config().target), hop),
+        hop_limit: None,
+    };
+    tracer.handle(arrival, error).unwrap();
 }
