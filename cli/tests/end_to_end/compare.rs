@@ -190,6 +190,62 @@ fn a_side_without_a_socket_says_why_and_the_others_go_on() {
 }
 
 #[test]
+fn without_privilege_real_routers_show_the_same_to_all_sides() {
+    const TEST: &str = "without_privilege_real_routers_show_the_same_to_all_sides";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("compare-chain");
+    let rule = "2=ip -6 rule add ipproto udp prohibit";
+    for (target, router) in [("10.4.0.1", None), ("2001:db8:4::1", Some("2001:db8:2::1"))] {
+        // With ping sockets, and without: then UDP goes along to check who answers TCP.
+        for has_pings in [true, false] {
+            let lab = ["--serve", "4430", "--at", rule, "--ping"];
+            let lab = &lab[..lab.len() - usize::from(!has_pings)];
+            let sides = "--compare=icmp,udp,tcp:4430,tcp:4431";
+            let args = [copy.path(), sides, "-n", target];
+            let Some(said) = command_on_chain(3, lab, &[&NOBODY[..], &args].concat()) else {
+                return;
+            };
+            let lines: Vec<&str> = said.stdout.lines().collect();
+            // The first hop is one router to all.
+            let first: Vec<&&str> = lines.iter().filter(|it| it.starts_with(" 1 ")).collect();
+            assert_eq!(first.len(), 1, "{lines:?}");
+            let asked = if has_pings { 4 } else { 3 };
+            assert_eq!(words(first[0]).len(), 2 + asked * 2, "{lines:?}");
+            let udp = match router {
+                None => "UDP 33434 gets there: closed, ".to_owned(),
+                Some(by) => format!("UDP 33434 stops after hop 1: filtered by {by}"),
+            };
+            let verdict = [
+                if has_pings {
+                    "ICMP gets there: "
+                } else {
+                    "ICMP failed: "
+                },
+                &udp,
+                "TCP 4430 gets there: open, ",
+                "TCP 4431 gets there: closed, ",
+            ];
+            let is_alike = has_pings && router.is_none();
+            if is_alike {
+                assert!(
+                    lines
+                        .last()
+                        .unwrap()
+                        .starts_with("No difference seen: ICMP ")
+                );
+            } else {
+                for (told, start) in lines[lines.len() - 4..].iter().zip(verdict) {
+                    assert!(told.starts_with(start), "{lines:?}");
+                }
+            }
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
     for (args, why) in [
         (
