@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::names::replying;
 use crate::session::Session;
-use crate::text::View;
+use crate::text::{Column, View};
 use hopshot_linux::compare::{Compare, Comparison};
 use hopshot_linux::lookup::Wanted;
 use hopshot_linux::{AddressFamily, Lack, Reasons, Rejected};
@@ -19,22 +19,38 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         return Ok(false);
     };
     let (mut session, mut compare) = start(args, host, sides)?;
+    let mut view =
+        (args.output.format() == Format::Text).then(|| View::new(target(&compare), args));
+    if let Some(view) = &mut view {
+        view.comparison_header(compare.host(), compare.sides(), args.probing.max)
+            .map_err(Failure::Output)?;
+    }
     let lacks = lacks(&compare);
     session.confine(compare.sockets(), &lacks, || compare.confine())?;
     session.follow(&mut compare, |compare, names, _| {
         while let Some((_, heard)) = compare.take_reply() {
             names.ask(heard.reply.from);
         }
-        Ok(())
+        match &mut view {
+            Some(view) => view.comparison_update(&columns(compare), names),
+            None => Ok(()),
+        }
     })?;
     session.say_lacks(&lacks);
     let comparison = compare.finish();
     addresses(&comparison).for_each(|address| session.names.ask(address));
-    session.wait_for_names(|| addresses(&comparison), |_| Ok(()))?;
+    let columns: Vec<Column<'_>> = comparison.sides().iter().map(Column::of).collect();
+    session.wait_for_names(
+        || addresses(&comparison),
+        |names| match &mut view {
+            Some(view) => view.comparison_update(&columns, names),
+            None => Ok(()),
+        },
+    )?;
     let names = &session.names;
-    let shown = match args.output.format() {
-        Format::Json => print_line(&json::Document::new(args, &comparison, names)),
-        _ => View::new(target(&comparison), args).comparison(&comparison, args, names),
+    let shown = match &mut view {
+        Some(view) => view.comparison_finish(&comparison, names),
+        None => print_line(&json::Document::new(args, &comparison, names)),
     };
     shown.map_err(Failure::Output)?;
     explain(&session, &comparison);
@@ -76,12 +92,19 @@ fn addresses(comparison: &Comparison) -> impl Iterator<Item = IpAddr> {
 }
 
 /// The target of the first side that has one.
-fn target(comparison: &Comparison) -> IpAddr {
-    let target = comparison
-        .routes()
-        .next()
-        .map(|route| route.summary().target);
+fn target(compare: &Compare) -> IpAddr {
+    let target = compare.sides().find_map(|(_, ends)| Some(ends?.0));
     target.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// What is known of each side so far.
+fn columns(compare: &Compare) -> Vec<Column<'_>> {
+    let mut routes = compare.routes();
+    let mut hops = || routes.next().flatten().map(|route| route.hops());
+    let sides = compare.sides();
+    sides
+        .map(|(side, _)| Column::new(side, hops().into_iter().flatten()))
+        .collect()
 }
 
 /// Sums up why probes were sent, and what else arrived.

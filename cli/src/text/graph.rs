@@ -111,7 +111,7 @@ impl View {
 }
 
 /// As many lines as there is room for, and how many more there are.
-fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> String {
+pub(super) fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> String {
     let count = lines.lines().count();
     if count <= height {
         return lines;
