@@ -4,6 +4,7 @@
 mod ends;
 mod figures;
 mod paths;
+mod routers;
 mod sides;
 
 use crate::judge::{tcp, udp};
