@@ -246,6 +246,63 @@ fn without_privilege_real_routers_show_the_same_to_all_sides() {
 }
 
 #[test]
+fn with_paths_each_side_has_its_graph_and_one_sentence_says_where_routers_differ() {
+    for (family, target) in FAMILIES {
+        let args = ["--compare=icmp,tcp", "--paths", "-n", target];
+        let Some(said) = in_scenario("compare", &args) else {
+            return;
+        };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert!(lines[0].starts_with("comparing all paths to "), "{lines:?}");
+        assert_eq!(lines[1], "ICMP", "{lines:?}");
+        let second = lines.iter().position(|line| *line == "TCP 443").unwrap();
+        // A graph and its sentences for each.
+        let count = |lines: &[&str]| lines.iter().filter(|it| it.contains("1 path: ")).count();
+        assert_eq!(
+            (count(&lines[..second]), count(&lines[second..])),
+            (1, 1),
+            "{lines:?}"
+        );
+        let start = format!(
+            "Routers differ at hops 4 to 9: ICMP by {}, TCP 443 by ",
+            router(family, 4)
+        );
+        assert!(lines.last().unwrap().starts_with(&start), "{lines:?}");
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        let Some(said) = in_scenario("compare", &[&args[..], &["--json"]].concat()) else {
+            return;
+        };
+        let document = said.json();
+        let sides = document["sides"].as_array().unwrap();
+        let names: Vec<&Value> = sides.iter().map(|side| &side["side"]).collect();
+        assert_eq!(names, ["icmp", "tcp:443"]);
+        assert!(sides.iter().all(|side| side["graph"]["nodes"].is_array()));
+        let differences = document["verdict"]["differences"].as_array().unwrap();
+        let hops: Vec<&Value> = differences.iter().map(|it| &it["hop"]).collect();
+        assert_eq!(hops, [4, 5, 6, 7, 8, 9]);
+        assert!(document["settings"].is_object() && document["version"].is_string());
+    }
+}
+
+#[test]
+fn all_paths_of_both_families_are_found_and_not_compared() {
+    let Some(said) = in_scenario("ecmp", &["--compare=4,6", "--paths", "-n", "{name}"]) else {
+        return;
+    };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(
+        lines.contains(&"IPv4") && lines.contains(&"IPv6"),
+        "{lines:?}"
+    );
+    let last = lines.last().unwrap();
+    assert!(
+        last.starts_with("Families have no addresses in common: "),
+        "{last}"
+    );
+    assert_eq!(said.status, 0);
+}
+
+#[test]
 fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
     for (args, why) in [
         (
@@ -319,9 +376,10 @@ fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
             "the argument '--compare[=<SIDES>]' cannot be used with ",
         ),
         (
-            "--compare --paths ::1",
-            "the argument '--compare[=<SIDES>]' cannot be used with ",
+            "--compare --paths --format dot ::1",
+            "--compare supports the formats text and json only",
         ),
+        ("--compare --paths --socket tcp ::1", "--socket tcp"),
         (
             "--compare --mtu ::1",
             "the argument '--compare[=<SIDES>]' cannot be used with ",

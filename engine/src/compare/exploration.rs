@@ -296,15 +296,22 @@ impl PathsComparison {
         &self.differences
     }
 
-    /// Returns the same for people: one sentence, and one for each side that could not begin.
+    /// Returns the same for people: one sentence, if two sides or more have begun, and one for each
+    /// side that could not begin.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let failed = |side: &ExploredSide| {
             let why = side.paths.as_ref().err()?;
             Some(format!("{} failed: {why}", side.side))
         };
+        let are_families = |side: &ExploredSide| matches!(side.side, Side::Family(_));
+        let last = match self.sides.iter().any(are_families) {
+            true => "Families have no addresses in common: routers are not compared".to_owned(),
+            false => sentence(&self.differences),
+        };
         let failed = self.sides.iter().filter_map(failed);
-        failed.chain([sentence(&self.differences)]).collect()
+        let last = (self.paths().count() > 1).then_some(last);
+        failed.chain(last).collect()
     }
 
     /// Returns whether every side by TCP got to its target; without TCP, whether any side did.

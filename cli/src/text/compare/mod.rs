@@ -2,6 +2,7 @@
 //! sides have in common stands there once, so a hop with two lines is one where paths differ. On a
 //! terminal the table is drawn while it fills.
 
+mod graphs;
 mod table;
 
 use super::graph::fitting;
@@ -54,6 +55,7 @@ impl View {
     /// Prints who is compared: the sides, each with its target and source if it has begun.
     pub(crate) fn comparison_header(
         &mut self,
+        what: &str,
         host: &str,
         sides: impl Iterator<Item = (Side, Option<(IpAddr, IpAddr)>)>,
         max_hops: u8,
@@ -71,7 +73,7 @@ impl View {
                 }
             }
         }
-        let what = format!("comparing paths to {host} ({})", targets.join(" and "));
+        let what = format!("comparing {what} to {host} ({})", targets.join(" and "));
         let from = format!("from {}", sources.join(" and "));
         let protocol = port(self.protocol).filter(|_| is_by_family);
         let parts = [what, hops_max(max_hops)].into_iter();
