@@ -4,21 +4,33 @@ use crate::error::Error;
 use crate::plan::{Opened, Plan, sealed};
 use crate::running::Running;
 use crate::settings::Settings;
+use crate::socket::Options;
 use crate::sockets::Sockets;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{self as engine, SidePlan};
+use hopshot_engine::{self as engine, SidePlan, Thoroughness};
 pub use hopshot_engine::{
-    Compared, Comparison, Lossier, Parting, Refusal, Side, SideEnd, Slower, Verdict, Way,
+    Compared, Comparison, Difference, ExploredSide, Lossier, Parting, PathsComparison, Refusal,
+    RouterSet, Side, SideEnd, Slower, Verdict, Way,
 };
 use std::net::SocketAddr;
 
 /// A comparison, while it runs.
 pub type Compare = Running<engine::Compare<Sockets>>;
 
+/// A comparison of all paths, while it runs.
+pub type ComparePaths = Running<engine::ComparePaths<Sockets>>;
+
 /// The kind of [`Settings::compare`].
 #[derive(Clone, Debug)]
 pub struct Comparing {
     sides: Vec<Side>,
+}
+
+/// The kind of [`Settings::compare_paths`].
+#[derive(Clone, Debug)]
+pub struct ComparingPaths {
+    of: Comparing,
+    thoroughness: Thoroughness,
 }
 
 impl Settings {
@@ -47,6 +59,21 @@ impl Settings {
         Plan::new(self, host, Comparing { sides })
     }
 
+    /// All paths to a host on several sides at the same time, as [`paths`](Self::paths) finds those
+    /// of one: a graph for each, and the hops at which their routers differ. By UDP and TCP that
+    /// takes raw sockets.
+    pub fn compare_paths(
+        &self,
+        host: impl Into<String>,
+        sides: impl IntoIterator<Item = Side>,
+    ) -> Plan<ComparingPaths> {
+        let of = Comparing {
+            sides: sides.into_iter().collect(),
+        };
+        let thoroughness = Thoroughness::default();
+        Plan::new(self, host, ComparingPaths { of, thoroughness })
+    }
+
     /// The settings of one side.
     fn of_side(&self, side: Side) -> Self {
         match side {
@@ -63,13 +90,34 @@ impl Comparing {
         self.sides.iter().any(is_family)
     }
 
-    fn start_at(
+    /// Opens the sockets of all sides, with the options that the settings of each give.
+    fn open_with(
         &self,
         settings: &Settings,
-        sockets: Sockets,
-        host: &str,
+        family: Option<AddressFamily>,
+        options: fn(&Settings) -> Options,
+    ) -> Result<Sockets, Error> {
+        let sides = self.sides.iter().map(|side| settings.of_side(*side));
+        let sides: Vec<Settings> = sides.collect();
+        sides.iter().try_for_each(Settings::check)?;
+        let options = sides.iter().map(|side| {
+            // Those of families are for their own.
+            let family = match self.is_by_family() {
+                true => side.family,
+                false => family,
+            };
+            (family, options(side))
+        });
+        Sockets::open_sides(options)
+    }
+
+    /// The plans of all sides, each with its address, or with the reason why there is no socket.
+    fn plans(
+        &self,
+        settings: &Settings,
+        sockets: &Sockets,
         mut address: impl FnMut(Side) -> Result<SocketAddr, Error>,
-    ) -> Result<engine::Compare<Sockets>, Error> {
+    ) -> Vec<SidePlan<Error>> {
         let plan = |side: &Side| {
             let settings = settings.of_side(*side);
             let has_socket = |address: SocketAddr| {
@@ -83,8 +131,62 @@ impl Comparing {
                 settings: settings.probes,
             }
         };
-        let plans = self.sides.iter().map(plan).collect();
+        self.sides.iter().map(plan).collect()
+    }
+
+    fn start_at(
+        &self,
+        settings: &Settings,
+        sockets: Sockets,
+        host: &str,
+        address: impl FnMut(Side) -> Result<SocketAddr, Error>,
+    ) -> Result<engine::Compare<Sockets>, Error> {
+        let plans = self.plans(settings, &sockets, address);
         engine::Compare::start(sockets, host, plans, settings.checks_targets(true))
+    }
+}
+
+impl ComparingPaths {
+    fn start_at(
+        &self,
+        settings: &Settings,
+        sockets: Sockets,
+        host: &str,
+        address: impl FnMut(Side) -> Result<SocketAddr, Error>,
+    ) -> Result<engine::ComparePaths<Sockets>, Error> {
+        let plans = self.of.plans(settings, &sockets, address);
+        engine::ComparePaths::start(sockets, host, plans, self.thoroughness)
+    }
+}
+
+/// The address of each side where one of the host is known: a side of the other family has its own.
+fn by_one(
+    settings: &Settings,
+    host: &str,
+    address: SocketAddr,
+) -> impl FnMut(Side) -> Result<SocketAddr, Error> {
+    move |side| match side {
+        Side::Family(family) if family != AddressFamily::of(address.ip()) => {
+            settings.of_side(side).resolve(host)
+        }
+        _ => Ok(address),
+    }
+}
+
+/// The address of each side where one of each family was looked for.
+fn by_both(
+    plan: &Plan<impl Sized>,
+    v4: Result<SocketAddr, Error>,
+    v6: Result<SocketAddr, Error>,
+) -> impl FnMut(Side) -> Result<SocketAddr, Error> {
+    let (mut v4, mut v6) = (Some(v4), Some(v6));
+    move |side| {
+        let given = match side {
+            Side::Family(AddressFamily::V4) => v4.take(),
+            Side::Family(AddressFamily::V6) => v6.take(),
+            _ => None,
+        };
+        given.unwrap_or_else(|| plan.settings().of_side(side).resolve(plan.host()))
     }
 }
 
@@ -92,18 +194,7 @@ impl sealed::Kind for Comparing {
     type Job = engine::Compare<Sockets>;
 
     fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
-        let sides = self.sides.iter().map(|side| settings.of_side(*side));
-        let sides: Vec<Settings> = sides.collect();
-        sides.iter().try_for_each(Settings::check)?;
-        let options = sides.iter().map(|side| {
-            // Those of families are for their own.
-            let family = match self.is_by_family() {
-                true => side.family,
-                false => family,
-            };
-            (family, side.socket_options())
-        });
-        let mut sockets = Sockets::open_sides(options)?;
+        let mut sockets = self.open_with(settings, family, Settings::socket_options)?;
         sockets.open_spares();
         if settings.checks_targets(true) {
             sockets.open_checks();
@@ -118,16 +209,50 @@ impl sealed::Kind for Comparing {
         host: &str,
         address: SocketAddr,
     ) -> Result<Self::Job, Error> {
-        self.start_at(settings, sockets, host, |side| match side {
-            Side::Family(family) if family != AddressFamily::of(address.ip()) => {
-                settings.of_side(side).resolve(host)
-            }
-            _ => Ok(address),
-        })
+        self.start_at(settings, sockets, host, by_one(settings, host, address))
     }
 
     fn is_result(_: &Self::Job) -> bool {
         false
+    }
+}
+
+impl sealed::Kind for ComparingPaths {
+    type Job = engine::ComparePaths<Sockets>;
+
+    fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
+        self.of
+            .open_with(settings, family, Settings::options_for_several)
+    }
+
+    fn start(
+        &self,
+        settings: &Settings,
+        sockets: Sockets,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<Self::Job, Error> {
+        self.start_at(settings, sockets, host, by_one(settings, host, address))
+    }
+
+    fn is_result(job: &Self::Job) -> bool {
+        job.flows() > 0
+    }
+}
+
+impl Plan<ComparingPaths> {
+    /// Sets how sure to be that no next hop of any router is missing in a graph: see
+    /// [`confidence`](Plan::<crate::paths::PathSearch>::confidence).
+    pub const fn confidence(mut self, confidence: f64) -> Self {
+        self.kind.thoroughness.confidence = confidence;
+        self
+    }
+
+    /// Probes a second, of all sides together: see
+    /// [`rate`](Plan::<crate::paths::PathSearch>::rate).
+    pub const fn rate(mut self, rate: u32) -> Self {
+        self.kind.thoroughness.rate = rate;
+        self
     }
 }
 
@@ -143,18 +268,29 @@ impl Opened<Comparing> {
         v6: Result<SocketAddr, Error>,
     ) -> Result<Compare, Error> {
         let (plan, sockets) = self.into_parts();
-        let (mut v4, mut v6) = (Some(v4), Some(v6));
-        let again = |side: Side| plan.settings().of_side(side).resolve(plan.host());
+        let (settings, host) = (plan.settings(), plan.host());
         let job = plan
             .kind
-            .start_at(plan.settings(), sockets, plan.host(), |side| {
-                let given = match side {
-                    Side::Family(AddressFamily::V4) => v4.take(),
-                    Side::Family(AddressFamily::V6) => v6.take(),
-                    _ => None,
-                };
-                given.unwrap_or_else(|| again(side))
-            });
+            .start_at(settings, sockets, host, by_both(&plan, v4, v6));
+        job.and_then(Running::of)
+    }
+}
+
+impl Opened<ComparingPaths> {
+    /// The same for all paths.
+    ///
+    /// # Errors
+    /// As [`start_at`](Self::start_at), where no side can begin.
+    pub fn start_at_both(
+        self,
+        v4: Result<SocketAddr, Error>,
+        v6: Result<SocketAddr, Error>,
+    ) -> Result<ComparePaths, Error> {
+        let (plan, sockets) = self.into_parts();
+        let (settings, host) = (plan.settings(), plan.host());
+        let job = plan
+            .kind
+            .start_at(settings, sockets, host, by_both(&plan, v4, v6));
         job.and_then(Running::of)
     }
 }

@@ -23,6 +23,7 @@
 //! | all paths | [`paths`](Settings::paths) | [`Paths`](paths::Paths): [`paths`] |
 //! | the largest packets | [`path_mtu`](Settings::path_mtu) | [`MtuRoute`](path_mtu::MtuRoute): [`path_mtu`] |
 //! | several protocols | [`compare`](Settings::compare) | [`Comparison`](compare::Comparison): [`compare`] |
+//! | all paths by several | [`compare_paths`](Settings::compare_paths) | [`PathsComparison`](compare::PathsComparison) |
 //!
 //! `run` does all of it. `start` returns a [`Running`] job, for a loop of one's own or for an event
 //! loop; that of a trace gives the replies as they come:

@@ -23,7 +23,7 @@ pub struct Plan<K> {
 
 /// The kinds of jobs about one host: [`SingleTrace`](crate::SingleTrace),
 /// [`PathSearch`](crate::paths::PathSearch), [`MtuSearch`](crate::path_mtu::MtuSearch),
-/// [`Comparing`](crate::compare::Comparing).
+/// [`Comparing`](crate::compare::Comparing), [`ComparingPaths`](crate::compare::ComparingPaths).
 pub trait PlanKind: sealed::Kind {}
 
 impl<K: sealed::Kind> PlanKind for K {}

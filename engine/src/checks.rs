@@ -171,7 +171,9 @@ impl Checks {
         let mut answers = targets(tracer);
         answers.extend(knocked);
         let is_one = self.is_one_machine(&answers);
-        let is_awaited = self.is_awaited(far, late_after(tracer, &answers), age);
+        // A TCP socket tells no hop limit that the answer to the first check could be compared with.
+        let tells = !self.has_many_flows;
+        let is_awaited = tells && self.is_awaited(far, late_after(tracer, &answers), age);
         (!is_one && !is_awaited).then_some(hop)
     }
 

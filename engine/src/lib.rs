@@ -77,8 +77,8 @@ mod uplink;
 #[doc(hidden)]
 pub use checks::Proxy;
 pub use compare::{
-    Compare, Compared, Comparison, Lossier, Parting, Refusal, Side, SideEnd, SidePlan, Slower,
-    Verdict, Way,
+    Compare, ComparePaths, Compared, Comparison, Difference, ExploredSide, Lossier, Parting,
+    PathsComparison, Refusal, RouterSet, Side, SideEnd, SidePlan, Slower, Verdict, Way,
 };
 pub use driver::Driver;
 pub use driver::Step;

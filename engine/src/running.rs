@@ -78,6 +78,8 @@ pub(crate) struct Knock {
     pub(crate) answer: Option<Reply>,
     /// Whether its answer comes without a hop limit. Then checks tell the distance.
     pub(crate) is_mute: bool,
+    /// The distance of the target as far as it is remembered.
+    pub(crate) remembered: Option<u8>,
     /// How often it may be looked farther on for a target that has answered.
     pub(crate) steps: u8,
     /// The farthest hop that may have been probed, and since when.

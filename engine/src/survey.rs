@@ -135,9 +135,21 @@ impl<L: Link> Survey<L> {
         rate: u32,
         at_once: usize,
     ) -> Result<Self, L::Error> {
+        Self::of_several(link, settings, &[settings], rate, at_once)
+    }
+
+    /// The same for traces of several protocols that are [added with settings of their
+    /// own](Self::add_as).
+    pub(crate) fn of_several(
+        link: L,
+        settings: &ProbeSettings,
+        all: &[&ProbeSettings],
+        rate: u32,
+        at_once: usize,
+    ) -> Result<Self, L::Error> {
         settings.check(AddressFamily::V4)?;
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), link.now());
-        let mut driver = Driver::new(link, settings, pace);
+        let mut driver = Driver::of_several(link, all, pace);
         driver.expect_many();
         driver.expect_survey();
         let at_once = at_once

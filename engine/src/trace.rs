@@ -75,7 +75,8 @@ impl Begun {
             .config
             .sweep
             .or_else(|| settings.protocol.sweep(are_whole, &settings.memory, target));
-        let is_known = has_head || settings.memory.exactly(target).is_some();
+        let remembered = settings.memory.exactly(target);
+        let is_known = has_head || remembered.is_some();
         let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {
             target,
@@ -87,7 +88,7 @@ impl Begun {
             .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         if knocks {
-            driver.permit_knock(id, !is_known);
+            driver.permit_knock(id, !is_known, remembered);
         }
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver

@@ -5,15 +5,15 @@
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::document::{Annotate, TraceDocument};
 use hopshot_engine::{
-    Compare, Exploration, Job, PathMtu, ProbeProtocol, ProbeSettings, Side, SidePlan, SocketKind,
-    Step, TcpOptions, Thoroughness, Trace, UdpPayload,
+    Compare, ComparePaths, Exploration, Job, PathMtu, ProbeProtocol, ProbeSettings, Side, SidePlan,
+    SocketKind, Step, TcpOptions, Thoroughness, Trace, UdpPayload,
 };
 use hopshot_lab::{Error, Machine, Scenario};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
-const SCHEMAS: [(&str, &str); 4] = [
+const SCHEMAS: [(&str, &str); 5] = [
     (
         "hopshot.schema.json",
         include_str!("../../cli/schema/hopshot.schema.json"),
@@ -25,6 +25,10 @@ const SCHEMAS: [(&str, &str); 4] = [
     (
         "compare.schema.json",
         include_str!("../../cli/schema/compare.schema.json"),
+    ),
+    (
+        "compare-paths.schema.json",
+        include_str!("../../cli/schema/compare-paths.schema.json"),
     ),
     (
         "stream.schema.json",
@@ -300,6 +304,36 @@ fn a_comparison_has_the_fields_of_the_schema() {
                 assert_eq!(comparison["verdict"]["ends"][1]["end"], "local");
             }
         }
+    }
+}
+
+fn by(protocol: ProbeProtocol) -> ProbeSettings {
+    let mut settings = ProbeSettings::default();
+    settings.protocol = protocol;
+    settings
+}
+
+#[test]
+fn a_comparison_of_all_paths_has_the_fields_of_the_schema() {
+    let schemas = Schemas::new();
+    let (port, options) = (443, TcpOptions::Mss);
+    let protocols = [ProbeProtocol::Icmp, ProbeProtocol::Tcp { port, options }];
+    for name in ["compare", "ecmp", "deadtarget"] {
+        let scenario = Scenario::named(name).unwrap();
+        let machine = Machine::new(&scenario, SocketKind::Raw, 1).speaking_all(&protocols);
+        let target = machine.internet().target(AddressFamily::V4);
+        let plan = |protocol| SidePlan {
+            side: Side::Protocol(protocol),
+            settings: by(protocol),
+            address: Ok((target, 0).into()),
+        };
+        let plans = protocols.map(plan).into();
+        let job = ComparePaths::start(machine, name, plans, Thoroughness::default()).unwrap();
+        let comparison = document(&finished(job));
+        let checked = schemas.check("compare-paths.schema.json#/$defs/comparison", &comparison);
+        assert_eq!(checked, Ok(()), "{name}");
+        let differences = comparison["verdict"]["differences"].as_array().unwrap();
+        assert_eq!(differences.is_empty(), name != "compare", "{comparison}");
     }
 }
 

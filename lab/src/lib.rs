@@ -34,6 +34,7 @@
 
 mod answer;
 mod balance;
+mod connections;
 mod hop;
 mod host;
 mod hostile;

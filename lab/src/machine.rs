@@ -1,6 +1,9 @@
 //! A machine on the simulated internet, on virtual time: a link for the engine.
 
+mod unprivileged;
+
 use crate::answer::Delivery;
+use crate::connections::Connections;
 use crate::kernel;
 use crate::map::CLIENT;
 use crate::model::Internet;
@@ -45,6 +48,8 @@ pub struct Machine {
     arrived: Vec<VecDeque<(Duration, Vec<u8>)>>,
     made: u64,
     spares: Spares,
+    /// Those of TCP sockets.
+    connections: Connections,
 }
 
 /// Something that fails for a time.
@@ -125,6 +130,7 @@ impl Machine {
             arrived: vec![VecDeque::new(); 2],
             made: 0,
             spares: Spares::default(),
+            connections: Connections::default(),
         }
     }
 
@@ -373,6 +379,12 @@ impl Link for Machine {
         header
             .emit(probe.message.len(), &mut packet)
             .expect("there is room");
+        if self.ports[port].kind == SocketKind::Tcp {
+            let (which, syn) = ((probe.tag, self.now.get()), &mut packet[header_len..]);
+            self.connections
+                .begin(port, which, syn, &mut self.random)
+                .ok_or(NO_ROOM)?;
+        }
         if !self.fails(Failing::Probes, Some(probe.destination)) {
             self.reach(&packet);
         }
@@ -409,12 +421,22 @@ impl Link for Machine {
         let Some(Port { kind, ident, .. }) = self.ports.get(port).copied() else {
             return Ok(None);
         };
-        while let Some((due, packet)) = self.arrived[port].pop_front() {
-            let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
-            // A ping socket hears of nothing that isn't its own.
+        while let Some((due, mut packet)) = self.arrived[port].pop_front() {
+            if kind == SocketKind::Tcp && self.connections.answer(port, &mut packet).is_none() {
+                continue;
+            }
             let is_heard =
-                read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
+                |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, kind, ident));
             let len = packet.len();
+            let mut scratch = vec![0; len];
+            // Without privilege a socket hears of nothing that isn't its own.
+            let is_heard = match read(&packet, kind) {
+                Ok(answer) if kind == SocketKind::Udp => {
+                    is_heard(&self.spares.hide(answer, &mut scratch))
+                }
+                Ok(answer) => is_heard(&answer),
+                Err(_) => kind == SocketKind::Raw,
+            };
             if !is_heard || len > buf.len() {
                 continue;
             }
@@ -432,6 +454,13 @@ impl Link for Machine {
             }));
         }
         Ok(None)
+    }
+
+    fn forget(&mut self, port: usize, are_these: impl Fn(u32) -> bool) {
+        let kind = self.ports.get(port).map(|port| port.kind);
+        if kind == Some(SocketKind::Tcp) {
+            self.connections.end(are_these);
+        }
     }
 
     fn wait(
@@ -477,10 +506,15 @@ fn read(packet: &[u8], kind: SocketKind) -> Result<Answer<'_>, Malformed> {
     Ok(answer)
 }
 
-/// Whether the kernel would give an answer to a ping socket with this ident.
-fn is_about(answer: &Answer<'_>, ident: u16) -> bool {
+/// Whether the kernel would give an answer to a ping socket with this ident, or to a UDP socket
+/// with this port.
+fn is_about(answer: &Answer<'_>, kind: SocketKind, ident: u16) -> bool {
     use hopshot_core::{Echo, Protocol};
-    Echo::key(answer).is_ok_and(|key| key >> 16 == u32::from(ident))
+    let key = match kind {
+        SocketKind::Udp => Udp::key(answer),
+        _ => Echo::key(answer),
+    };
+    key.is_ok_and(|key| key >> 16 == u32::from(ident))
 }
 
 /// Errors of a [`Machine`], and of the engine on it.
@@ -492,6 +526,8 @@ pub enum Error {
     NoSuchName,
     /// No server answers.
     NoServer,
+    /// There is no socket: this user may not open one.
+    NotPermitted,
     /// An error of the engine.
     Engine(Fault<Self>),
 }

@@ -330,7 +330,7 @@ pub(crate) fn adjust(message: &mut [u8], protocol: Protocol, old: &[u8], new: &[
 }
 
 /// The ports of a message that has them.
-fn ports(message: &[u8]) -> Ports {
+pub(crate) fn ports(message: &[u8]) -> Ports {
     Ports {
         source: u16_at(message, SOURCE_PORT),
         destination: u16_at(message, DESTINATION_PORT),

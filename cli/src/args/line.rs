@@ -11,7 +11,7 @@ use super::watch::Watching;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
-use hopshot_linux::compare::Comparing;
+use hopshot_linux::compare::{Comparing, ComparingPaths};
 use hopshot_linux::paths::PathSearch;
 use hopshot_linux::survey::Survey;
 use hopshot_linux::{Error, Plan, ProbeProtocol, Settings};
@@ -330,6 +330,15 @@ impl Args {
             None => settings,
         };
         settings.compare(host, sides.with(self.probing.protocol.tcp_options()))
+    }
+
+    /// All paths of these sides of the only host, at `--rate` in all.
+    pub(crate) fn comparison_of_paths(&self, host: &str, sides: &Sides) -> Plan<ComparingPaths> {
+        let sides = sides.with(self.probing.protocol.tcp_options());
+        let paths = self.probing.settings().compare_paths(host, sides);
+        paths
+            .confidence(self.probing.confidence / 100.0)
+            .rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
     }
 
     /// The survey that sends everything else, at `--rate` in all.

@@ -92,10 +92,11 @@ pub(crate) struct Probes {
     pub(crate) paths: bool,
 
     /// Trace by several protocols at once, side by side, and say what differs: icmp, udp, tcp,
-    /// quic, with :PORT for another port; or over both families, 4,6 [default: icmp,udp,tcp]
+    /// quic, with :PORT for another port; or over both families, 4,6; with --paths, all paths of
+    /// each [default: icmp,udp,tcp]
     #[arg(long, value_name = "SIDES", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = sides::USUAL, value_parser = sides)]
-    #[arg(conflicts_with_all = ["watch", "mtu", "paths", "targets"])]
+    #[arg(conflicts_with_all = ["watch", "mtu", "targets"])]
     pub(crate) compare: Option<Sides>,
 
     /// How sure to be, with --paths, that no path is missing: 50 to 99.999

@@ -70,6 +70,12 @@ impl View {
         max_hops: u8,
         names: &Names,
     ) -> io::Result<()> {
+        let text = self.graph_text(paths, max_hops, names);
+        self.draw(&text, "")
+    }
+
+    /// All that became known, and how well it is known.
+    pub(super) fn graph_text(&mut self, paths: &Paths, max_hops: u8, names: &Names) -> String {
         let graph = paths.graph();
         let blocked: Vec<_> = paths.blocked().collect();
         let mut text = self.graph_lines(graph, names, &blocked);
@@ -84,13 +90,18 @@ impl View {
             _ => sentences(paths, max_hops, self.is_summed_up()),
         };
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
-        self.draw(&text, "")
+        text
     }
 
     /// The lines of all routers: with the flows that lead to them, unless names would be cut to
     /// nothing for that. Then those of the hops behind them to which no probe got out of this
     /// machine.
-    fn graph_lines(&mut self, graph: &Graph, names: &Names, blocked: &[(u8, Failure)]) -> String {
+    pub(super) fn graph_lines(
+        &mut self,
+        graph: &Graph,
+        names: &Names,
+        blocked: &[(u8, Failure)],
+    ) -> String {
         let option = match self.protocol.port() {
             Some(_) => "--source-port",
             None => "--flow",
@@ -111,7 +122,7 @@ impl View {
 }
 
 /// As many lines as there is room for, and how many more there are.
-fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> String {
+pub(super) fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> String {
     let count = lines.lines().count();
     if count <= height {
         return lines;

@@ -13,5 +13,6 @@ mod row;
 mod tests;
 mod view;
 
+pub(crate) use compare::Column;
 pub(crate) use row::Host;
 pub(crate) use view::View;

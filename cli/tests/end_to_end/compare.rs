@@ -190,6 +190,119 @@ fn a_side_without_a_socket_says_why_and_the_others_go_on() {
 }
 
 #[test]
+fn without_privilege_real_routers_show_the_same_to_all_sides() {
+    const TEST: &str = "without_privilege_real_routers_show_the_same_to_all_sides";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("compare-chain");
+    let rule = "2=ip -6 rule add ipproto udp prohibit";
+    for (target, router) in [("10.4.0.1", None), ("2001:db8:4::1", Some("2001:db8:2::1"))] {
+        // With ping sockets, and without: then UDP goes along to check who answers TCP.
+        for has_pings in [true, false] {
+            let lab = ["--serve", "4430", "--at", rule, "--ping"];
+            let lab = &lab[..lab.len() - usize::from(!has_pings)];
+            let sides = "--compare=icmp,udp,tcp:4430,tcp:4431";
+            let args = [copy.path(), sides, "-n", target];
+            let Some(said) = command_on_chain(3, lab, &[&NOBODY[..], &args].concat()) else {
+                return;
+            };
+            let lines: Vec<&str> = said.stdout.lines().collect();
+            // The first hop is one router to all.
+            let first: Vec<&&str> = lines.iter().filter(|it| it.starts_with(" 1 ")).collect();
+            assert_eq!(first.len(), 1, "{lines:?}");
+            let asked = if has_pings { 4 } else { 3 };
+            assert_eq!(words(first[0]).len(), 2 + asked * 2, "{lines:?}");
+            let udp = match router {
+                None => "UDP 33434 gets there: closed, ".to_owned(),
+                Some(by) => format!("UDP 33434 stops after hop 1: filtered by {by}"),
+            };
+            let verdict = [
+                if has_pings {
+                    "ICMP gets there: "
+                } else {
+                    "ICMP failed: "
+                },
+                &udp,
+                "TCP 4430 gets there: open, ",
+                "TCP 4431 gets there: closed, ",
+            ];
+            let is_alike = has_pings && router.is_none();
+            if is_alike {
+                assert!(
+                    lines
+                        .last()
+                        .unwrap()
+                        .starts_with("No difference seen: ICMP ")
+                );
+            } else {
+                for (told, start) in lines[lines.len() - 4..].iter().zip(verdict) {
+                    assert!(told.starts_with(start), "{lines:?}");
+                }
+            }
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        }
+    }
+}
+
+#[test]
+fn with_paths_each_side_has_its_graph_and_one_sentence_says_where_routers_differ() {
+    for (family, target) in FAMILIES {
+        let args = ["--compare=icmp,tcp", "--paths", "-n", target];
+        let Some(said) = in_scenario("compare", &args) else {
+            return;
+        };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert!(lines[0].starts_with("comparing all paths to "), "{lines:?}");
+        assert_eq!(lines[1], "ICMP", "{lines:?}");
+        let second = lines.iter().position(|line| *line == "TCP 443").unwrap();
+        // A graph and its sentences for each.
+        let count = |lines: &[&str]| lines.iter().filter(|it| it.contains("1 path: ")).count();
+        assert_eq!(
+            (count(&lines[..second]), count(&lines[second..])),
+            (1, 1),
+            "{lines:?}"
+        );
+        let start = format!(
+            "Routers differ at hops 4 to 9: ICMP by {}, TCP 443 by ",
+            router(family, 4)
+        );
+        assert!(lines.last().unwrap().starts_with(&start), "{lines:?}");
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        let Some(said) = in_scenario("compare", &[&args[..], &["--json"]].concat()) else {
+            return;
+        };
+        let document = said.json();
+        let sides = document["sides"].as_array().unwrap();
+        let names: Vec<&Value> = sides.iter().map(|side| &side["side"]).collect();
+        assert_eq!(names, ["icmp", "tcp:443"]);
+        assert!(sides.iter().all(|side| side["graph"]["nodes"].is_array()));
+        let differences = document["verdict"]["differences"].as_array().unwrap();
+        let hops: Vec<&Value> = differences.iter().map(|it| &it["hop"]).collect();
+        assert_eq!(hops, [4, 5, 6, 7, 8, 9]);
+        assert!(document["settings"].is_object() && document["version"].is_string());
+    }
+}
+
+#[test]
+fn all_paths_of_both_families_are_found_and_not_compared() {
+    let Some(said) = in_scenario("ecmp", &["--compare=4,6", "--paths", "-n", "{name}"]) else {
+        return;
+    };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(
+        lines.contains(&"IPv4") && lines.contains(&"IPv6"),
+        "{lines:?}"
+    );
+    let last = lines.last().unwrap();
+    assert!(
+        last.starts_with("Families have no addresses in common: "),
+        "{last}"
+    );
+    assert_eq!(said.status, 0);
+}
+
+#[test]
 fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
     for (args, why) in [
         (
@@ -263,9 +376,10 @@ fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
             "the argument '--compare[=<SIDES>]' cannot be used with ",
         ),
         (
-            "--compare --paths ::1",
-            "the argument '--compare[=<SIDES>]' cannot be used with ",
+            "--compare --paths --format dot ::1",
+            "--compare supports the formats text and json only",
         ),
+        ("--compare --paths --socket tcp ::1", "--socket tcp"),
         (
             "--compare --mtu ::1",
             "the argument '--compare[=<SIDES>]' cannot be used with ",

@@ -354,3 +354,37 @@ fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_i
         );
     }
 }
+
+#[test]
+fn a_comparison_fills_while_answers_arrive_and_then_says_what_differs() {
+    // The silence behind the last router is waited for.
+    let script = "\"$0\" --compare=icmp,udp -n --patience 5 \"$HOPSHOT_LAB_TARGET4\"";
+    for size in [(80, 40), (40, 40), (80, 9)] {
+        let Some(tmux) = Tmux::start("deadtarget", script, size) else {
+            return;
+        };
+        let is_over = |lines: &[&str]| shows(lines, "status 1", "");
+        let lines = tmux.wait("table", |lines| shows(lines, " 3  10.3.0.1 ", ""));
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert!(!is_over(&lines), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("hop ")),
+            "{lines:#?}"
+        );
+        if size.1 < 10 {
+            let more = |lines: &[&str]| shows(lines, "", " more lines");
+            tmux.wait("more", more);
+        }
+        let lines = tmux.wait("verdict", is_over);
+        // All that was drawn is drawn over.
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        let all = usize::from(size.1 > 10);
+        assert_eq!(
+            [count("hop "), count(" 3 "), count("comparing ")],
+            [all; 3],
+            "{lines:#?}"
+        );
+        let verdict = "ICMP and UDP 33434 are silent after hop ";
+        assert_eq!(count(&verdict[..30]), 1, "{lines:#?}");
+    }
+}

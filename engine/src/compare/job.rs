@@ -13,8 +13,8 @@ use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::trace::Begun;
 use crate::trace_id::TraceId;
-use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
+use hopshot_core::{Instant, RouteView};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
@@ -149,6 +149,12 @@ impl<L: Link> Compare<L> {
         self.sides.iter().map(move |side| (side.side, ends(side)))
     }
 
+    /// Returns what is known so far of each side, in their order; `None` of one that could not
+    /// begin.
+    pub fn routes(&self) -> impl Iterator<Item = Option<RouteView<'_>>> {
+        self.sides.iter().map(|side| side.route(&self.driver))
+    }
+
     /// Returns the kinds of sockets that were opened, each once, in the order of the sides.
     #[must_use]
     pub fn sockets(&self) -> Vec<SocketKind> {
@@ -191,6 +197,18 @@ fn begin<L: Link>(
 }
 
 impl Tracing {
+    /// What is known so far.
+    fn route<'a, L: Link>(&'a self, driver: &'a Driver<L>) -> Option<RouteView<'a>> {
+        match &self.state {
+            State::Running(running) => {
+                let tracer = driver.tracer(running.0.id);
+                Some(tracer.unwrap_or(&running.1.tracer).route())
+            }
+            State::Ended(route) => Some(route.tracer.route()),
+            State::Failed(_) => None,
+        }
+    }
+
     /// Takes it out of its driver, with what is known now.
     fn end<L: Link>(&mut self, driver: &mut Driver<L>) {
         let state = std::mem::replace(&mut self.state, State::Failed(String::new()));

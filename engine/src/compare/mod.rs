@@ -6,11 +6,13 @@
 //! are slower or more often lost than those of others: nothing that the answers don't show.
 
 mod end;
+mod exploration;
 mod facts;
 mod figures;
 mod job;
 mod parting;
 mod result;
+mod routers;
 mod sentences;
 mod side;
 #[cfg(test)]
@@ -18,9 +20,11 @@ mod tests;
 mod verdict;
 
 pub use end::{Refusal, SideEnd};
+pub use exploration::{ComparePaths, ExploredSide, PathsComparison};
 pub use figures::{Lossier, Slower};
 pub use job::{Compare, SidePlan};
 pub use parting::{Parting, Way};
 pub use result::{Compared, Comparison};
+pub use routers::{Difference, RouterSet};
 pub use side::Side;
 pub use verdict::Verdict;

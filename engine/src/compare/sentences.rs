@@ -3,7 +3,7 @@
 use super::end::{Refusal, SideEnd};
 use super::figures::{Lossier, Slower};
 use super::parting::{Parting, Way};
-use super::side::Side;
+use super::side::{Side, listed};
 use super::verdict::Verdict;
 use crate::protocol::ProbeProtocol;
 use hopshot_core::Loss;
@@ -199,15 +199,6 @@ fn loses(lossier: &Lossier) -> String {
         .collect();
     let (side, loss, others) = (lossier.side, of(lossier.loss), others.join(", "));
     format!("{side} loses more at the target: {loss} probes, {others}")
-}
-
-/// Joins the names of sides.
-fn listed(sides: &[Side]) -> String {
-    let names: Vec<String> = sides.iter().map(Side::to_string).collect();
-    match names.as_slice() {
-        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
-        names => names.concat(),
-    }
 }
 
 fn counted(count: u8, what: &str) -> String {

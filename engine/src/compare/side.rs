@@ -49,3 +49,12 @@ impl fmt::Display for Side {
         }
     }
 }
+
+/// Joins the names of sides.
+pub(super) fn listed(sides: &[Side]) -> String {
+    let names: Vec<String> = sides.iter().map(Side::to_string).collect();
+    match names.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        names => names.concat(),
+    }
+}

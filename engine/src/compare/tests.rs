@@ -231,6 +231,40 @@ fn paths_part_only_where_each_side_meets_one_address_there_and_beside_it() {
 }
 
 #[test]
+fn sides_of_many_flows_show_a_parting_only_where_chance_does_not_explain_its_hop() {
+    let one = [router(1), router(2), router(3), router(4)];
+    let other = [router(1), router(7), router(8), router(9)];
+    let sides = |answers: usize| {
+        let mut tcp = Facts {
+            has_many_flows: true,
+            ..side(TCP, reached(None), &other)
+        };
+        for hop in &mut tcp.hops {
+            hop.rtts.truncate(answers);
+        }
+        [
+            side(ICMP, reached(None), &one),
+            side(UDP, reached(None), &one),
+            tcp,
+        ]
+    };
+    let parting = |sides: &[Facts]| {
+        let verdict = Verdict::of(sides);
+        let parting = verdict.parting()?;
+        let told = (parting.hop, parting.is_exact, parting.has_many_flows);
+        Some((told, parting.ways.len()))
+    };
+    assert_eq!(parting(&sides(3)), Some(((2, true, true), 2)));
+    assert_eq!(parting(&sides(1)), Some(((2, false, true), 2)));
+    // Where flows are seen to go different ways, only the others are judged.
+    let mut balanced = sides(3);
+    balanced[2].hops[1].addresses.push(router(2));
+    assert_eq!(parting(&balanced), None);
+    balanced[1].hops[1].addresses = vec![router(5)];
+    assert_eq!(parting(&balanced), Some(((2, true, false), 2)));
+}
+
+#[test]
 fn of_families_the_distance_is_told_and_addresses_are_not_compared() {
     let family = |family, target: &str| Facts {
         target: Some(target.parse().unwrap()),

@@ -38,6 +38,9 @@ struct VerdictDocument {
     /// Whether the hop before is known to be the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     parts_exactly: Option<bool>,
+    /// Whether each probe of one of the sides that part is of another flow, which may be why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    many_flows: Option<bool>,
     ways: Vec<WayDocument>,
     slower: Vec<SlowerDocument>,
     lossier: Vec<LossierDocument>,
@@ -148,6 +151,7 @@ impl VerdictDocument {
             ends: verdict.ends().iter().map(EndDocument::new).collect(),
             parts_at: parting.map(|parting| parting.hop),
             parts_exactly: parting.map(|parting| parting.is_exact),
+            many_flows: parting.map(|parting| parting.has_many_flows),
             ways: ways.map(WayDocument::new).collect(),
             slower: verdict.slower().iter().map(SlowerDocument::new).collect(),
             lossier: verdict.lossier().iter().map(LossierDocument::new).collect(),

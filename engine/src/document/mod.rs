@@ -8,6 +8,7 @@
 mod annotate;
 mod answer;
 mod compare;
+mod compare_paths;
 mod figures;
 mod mtu;
 mod paths;
@@ -17,6 +18,7 @@ mod value;
 pub use annotate::Annotate;
 pub use answer::{AnswerDocument, ReplyDocument};
 pub use compare::ComparisonDocument;
+pub use compare_paths::PathsComparisonDocument;
 pub use figures::Figures;
 pub use mtu::{MtuBounds, MtuDocument};
 pub use paths::PathsDocument;

@@ -39,8 +39,9 @@ const MOST_PROXIES: usize = 1_024;
 
 impl<L: Link> Driver<L> {
     /// Permits a trace that has just been added to knock: at once if nothing is known of its
-    /// target, or else if everything is silent.
-    pub(crate) fn permit_knock(&mut self, id: TraceId, at_once: bool) {
+    /// target, or else if everything is silent. `remembered` is the distance of the target, if that
+    /// is known.
+    pub(crate) fn permit_knock(&mut self, id: TraceId, at_once: bool, remembered: Option<u8>) {
         let Some(trace) = self.traces.get_mut(&id) else {
             return;
         };
@@ -49,6 +50,7 @@ impl<L: Link> Driver<L> {
         let at_once = at_once && !is_mute;
         trace.knock.is_permitted = true;
         trace.knock.is_mute = is_mute;
+        trace.knock.remembered = remembered;
         trace.knock.steps = STEPS;
         if at_once {
             self.knock(id);
@@ -91,6 +93,7 @@ impl<L: Link> Driver<L> {
         };
         let guess = guess.and_then(|reply| reply.hops_back());
         let guess = guess.filter(|hops| *hops <= FARTHEST);
+        let guess = guess.or(trace.knock.remembered.filter(|_| trace.knock.is_mute));
         let next = trace.checks.next(&trace.tracer, age, knocked, guess);
         let knocks_at = trace.knocks_at();
         if knocks_at.is_some_and(|at| at <= now) {

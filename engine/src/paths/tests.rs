@@ -1,9 +1,12 @@
 //! The search on virtual networks.
 
-use super::flows::mixed;
+use super::flows::{FLOWS, Flows, mixed};
+use super::graph::{Answered, Flow, FlowHop};
+use super::search::{Batch, Search};
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// An edge between two hops, each by its number and the last octet of the address there, 0 for a
 /// router that is silent.

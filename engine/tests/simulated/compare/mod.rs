@@ -4,6 +4,7 @@
 mod ends;
 mod figures;
 mod paths;
+mod routers;
 mod sides;
 
 use crate::judge::{tcp, udp};
@@ -31,6 +32,7 @@ struct Seen {
     truth: Truth,
     log: Vec<Probe>,
     told: String,
+    sockets: Sockets,
 }
 
 impl Seen {
@@ -50,8 +52,38 @@ impl Seen {
         assert_eq!(verdict.lossier(), [], "{}", self.told);
     }
 
+    /// Whether there are sockets for ICMP.
+    fn has_icmp(&self) -> bool {
+        self.sockets != Sockets::NoPings
+    }
+
+    /// Whether a side can't begin: then that is its end.
+    fn fails(&self, side: usize) -> bool {
+        let fails = self.result.sides()[side].protocol == ICMP && !self.has_icmp();
+        let why = "NotPermitted".to_owned();
+        assert_eq!(fails, *self.end(side) == SideEnd::Local { why });
+        fails
+    }
+
+    /// Checks the end of a side.
+    fn ends(&self, side: usize, end: &SideEnd) {
+        if !self.fails(side) {
+            assert_eq!(self.end(side), end, "{}", self.told);
+        }
+    }
+
+    /// What is said, but for a side that can't begin.
+    fn sentences(&self) -> Vec<String> {
+        let all = self.result.verdict().sentences().into_iter();
+        all.filter(|it| !it.ends_with("failed: NotPermitted"))
+            .collect()
+    }
+
     /// Checks that a side got to the target at its hop, and how its port is.
     fn reaches(&self, side: usize, open: Option<bool>) {
+        if self.fails(side) {
+            return;
+        }
         let SideEnd::Reached {
             distance, is_open, ..
         } = self.end(side)
@@ -89,6 +121,36 @@ fn run(mut job: Compare<Machine>) -> (Comparison, Vec<Probe>) {
     panic!("it does not end");
 }
 
+/// The sockets that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sockets {
+    /// Raw ones.
+    Raw,
+    /// Those that every user may open, ping sockets among them.
+    Unprivileged,
+    /// The same without ping sockets, as in most pods: no side by ICMP can begin.
+    NoPings,
+}
+
+const SOCKETS: [Sockets; 3] = [Sockets::Raw, Sockets::Unprivileged, Sockets::NoPings];
+
+impl Sockets {
+    /// A machine that has them.
+    fn machine(self, scenario: &Scenario, protocols: &[ProbeProtocol], seed: u64) -> Machine {
+        let has_pings = self != Self::NoPings;
+        match self {
+            Self::Raw => Machine::new(scenario, SocketKind::Raw, seed).speaking_all(protocols),
+            _ => Machine::unprivileged(scenario, protocols, has_pings, seed),
+        }
+    }
+
+    /// The target of a side, or why it can't begin.
+    fn permit(self, protocol: ProbeProtocol, target: IpAddr) -> Result<IpAddr, Error> {
+        let is_permitted = self != Self::NoPings || protocol != ICMP;
+        is_permitted.then_some(target).ok_or(Error::NotPermitted)
+    }
+}
+
 /// How to compare.
 struct How<'a> {
     protocols: &'a [ProbeProtocol],
@@ -102,35 +164,40 @@ const USUAL: How<'static> = How {
     change: &|_| (),
 };
 
-fn compare(scenario: &Scenario, family: AddressFamily, seed: u64, how: &How<'_>) -> Seen {
-    let mut machine = Machine::new(scenario, SocketKind::Raw, seed).speaking_all(how.protocols);
+fn compare(
+    scenario: &Scenario,
+    family: AddressFamily,
+    seed: u64,
+    sockets: Sockets,
+    how: &How<'_>,
+) -> Seen {
+    let mut machine = sockets.machine(scenario, how.protocols, seed);
     (how.change)(&mut machine);
     let target = machine.internet().target(family);
     let truth = machine.internet().truth(family);
     let plan = |protocol: &ProbeProtocol| {
-        plan(
-            Side::Protocol(*protocol),
-            *protocol,
-            Ok(target),
-            how.attempts,
-        )
+        let target = sockets.permit(*protocol, target);
+        plan(Side::Protocol(*protocol), *protocol, target, how.attempts)
     };
     let plans = how.protocols.iter().map(plan).collect();
     let (result, log) = run(Compare::start(machine, "target", plans, true).unwrap());
     let sentences = result.verdict().sentences();
     Seen {
-        told: format!("{family:?} seed {seed}: {sentences:?}"),
+        told: format!("{family:?} {sockets:?} seed {seed}: {sentences:?}"),
+        sockets,
         result,
         truth,
         log,
     }
 }
 
-/// Compares in a scenario by many seeds, in both families.
+/// Compares in a scenario by many seeds, in both families, with all kinds of sockets.
 fn each(scenario: &Scenario, how: &How<'_>, check: impl Fn(&Seen)) {
     for family in FAMILIES {
         for seed in 0..SEEDS {
-            check(&compare(scenario, family, seed, how));
+            for sockets in SOCKETS {
+                check(&compare(scenario, family, seed, sockets, how));
+            }
         }
     }
 }
