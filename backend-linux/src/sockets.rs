@@ -278,11 +278,12 @@ impl Sockets {
     /// nothing of routers that quote little of a probe.
     pub(crate) fn open_spares(&mut self) {
         for pair in &mut self.open {
-            if pair.socket.kind() != SocketKind::Udp {
+            let is_one_flow = pair.options.one_flow || pair.options.source_port.is_some();
+            if pair.socket.kind() != SocketKind::Udp || is_one_flow {
                 continue;
             }
             let options = Options {
-                source_port: None,
+                precise: false,
                 ..pair.options.clone()
             };
             match Spares::open(pair.family, &options) {

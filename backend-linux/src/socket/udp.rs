@@ -4,15 +4,17 @@
 //! [`spares`](super::spares) send detours.
 
 use super::needs::Lacks;
-use super::options::{OpenError, Options, open};
+use super::options::{OpenError, Options, apply, open, set};
 use super::queue::Packet;
 use super::unprivileged::{self, Kind, Known, Socket, share};
+use crate::interface::Interface;
+use crate::sys::Name;
 use hopshot_core::wire::{AddressFamily, udp};
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 const UDP: Kind = Kind {
     name: SocketKind::Udp,
@@ -47,7 +49,8 @@ pub(super) fn open_pair(
     Socket::new(UDP, port, pair, family, options, lacks)
 }
 
-/// Opens a socket for one probe at a time, each from another port.
+/// Opens a socket for one probe at a time, each from another port, which it gets when it sends.
+/// Returns the interface that it is bound to, too.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -55,10 +58,16 @@ pub(super) fn open_spare(
     family: AddressFamily,
     options: &Options,
     lacks: Lacks,
-) -> Result<Socket, OpenError> {
+) -> Result<(Socket, Option<Interface>), OpenError> {
     let fd = open(family, UDP.name, options.protocol)?;
-    bind(&fd, family, options, 0)?;
-    Socket::new(UDP, 0, (fd, None), family, options, lacks)
+    if family == AddressFamily::V6 {
+        let _ = sockopt::set_ipv6_v6only(&fd, true);
+    }
+    // A source is bound without a port.
+    let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
+    let interface = apply(options, family, fd.as_fd(), 0)?;
+    let socket = Socket::new(UDP, 0, (fd, None), family, options, lacks)?;
+    Ok((socket, interface))
 }
 
 /// Binds a socket to a port. Both are bound alike: else the kernel would take the one that is bound

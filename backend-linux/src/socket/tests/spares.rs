@@ -8,6 +8,8 @@ use crate::socket::{Arrival, Options};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Back, Kind};
 use hopshot_engine::{ProbeProtocol, UdpPayload};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -31,6 +33,32 @@ fn open(family: AddressFamily, port: u16) -> Spares {
 fn send(spares: &mut Spares, to: IpAddr, number: u8) {
     let sent = spares.send(to, 0, 9, &message(number), number.into());
     sent.unwrap();
+}
+
+/// Whether whoever waits would be woken.
+fn is_readable(spares: &Spares) -> bool {
+    let mut fds = [PollFd::new(spares, PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&Timespec::default())).unwrap() > 0
+}
+
+#[test]
+fn what_comes_to_sockets_without_a_probe_wakes_nobody_for_long() {
+    in_namespace(
+        "socket::tests::spares::what_comes_to_sockets_without_a_probe_wakes_nobody_for_long",
+        "",
+        || {
+            for loopback in LOOPBACKS {
+                let to = address(loopback);
+                let mut spares = open(AddressFamily::of(to), 7);
+                let noise = UdpSocket::bind(SocketAddr::from((to, 0))).unwrap();
+                // Before they have sent they have no port.
+                let used = |port: &u16| noise.send_to(b"noise", (to, *port)).is_ok();
+                assert!((32_768..61_000).filter(used).count() > 20_000);
+                assert!(!is_readable(&spares));
+                assert_eq!(read(&mut spares, &mut [0; 64]), None);
+            }
+        },
+    );
 }
 
 /// Reads one answer, if one comes soon.
@@ -60,28 +88,46 @@ fn each_probe_has_a_port_of_its_own_and_its_answer_has_the_header_that_was_writt
                 let port = server.local_addr().unwrap().port();
                 let mut spares = open(AddressFamily::of(to), port);
                 let mut ports = Vec::new();
-                // Each place is used twice.
-                for number in 0..2 * MOST as u8 {
-                    send(&mut spares, to, number);
-                    let (_, from) = server.recv_from(&mut [0; 64]).unwrap();
-                    ports.push(from.port());
+                for round in 0..2 {
+                    for number in 0..MOST as u8 {
+                        send(&mut spares, to, number);
+                        let (_, from) = server.recv_from(&mut [0; 64]).unwrap();
+                        ports.push(from.port());
+                    }
+                    // All have a probe under way.
+                    let more = spares.send(to, 0, 9, &message(0), 0);
+                    assert_eq!(more, Err(Errno::AGAIN));
+                    if round == 0 {
+                        spares.forget(|_| true);
+                    }
                 }
                 let (old, current) = ports.split_at(MOST);
                 let distinct: HashSet<_> = current.iter().collect();
                 assert_eq!(distinct.len(), MOST);
 
-                // A late answer to a probe whose place was used again is nobody's.
+                // A late answer to a probe whose place was used again is nobody's, and nor is what
+                // comes from elsewhere.
                 let mut buf = [0; 64];
                 let late = old.iter().find(|port| !current.contains(port)).unwrap();
                 server.send_to(b"late", (to, *late)).unwrap();
+                if to.is_ipv4() {
+                    let stranger = UdpSocket::bind(("127.0.0.9", 0)).unwrap();
+                    stranger.send_to(b"noise", (to, current[5])).unwrap();
+                }
                 assert_eq!(read(&mut spares, &mut buf), None);
+                assert!(!is_readable(&spares));
 
-                server.send_to(b"answer", (to, current[5])).unwrap();
-                assert_eq!(read(&mut spares, &mut buf), Some(14));
-                assert_eq!((&buf[2..4], &buf[8..14]), (&[0x80, 1][..], &b"answer"[..]));
-                // It has had its answer.
+                for _ in 0..2 {
+                    server.send_to(b"answer", (to, current[5])).unwrap();
+                    assert_eq!(read(&mut spares, &mut buf), Some(14));
+                    assert_eq!((&buf[2..4], &buf[8..14]), (&[0x80, 1][..], &b"answer"[..]));
+                }
+                assert_eq!(read(&mut spares, &mut buf), None);
+                // Its place is the next one's.
+                send(&mut spares, to, 77);
                 server.send_to(b"answer", (to, current[5])).unwrap();
                 assert_eq!(read(&mut spares, &mut buf), None);
+                assert!(!is_readable(&spares));
             }
         },
     );
