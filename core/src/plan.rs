@@ -25,6 +25,7 @@
 use crate::config::Sweep;
 use crate::past_end::PastEnd;
 use crate::patience;
+use crate::slot::Slot;
 use crate::sweep::{self, EDGE};
 use crate::table::{End, EndKind, Progress, View};
 use crate::time::{Instant, earlier};
@@ -84,27 +85,21 @@ pub(crate) enum Next {
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
-    choose::<false, false>(view, now, 0)
+    choose::<false, false>(view, now)
 }
 
 /// Does the same for protocols that [connect](crate::Protocol::connects). Apart, so that it isn't
 /// linked for others.
 pub(crate) fn next_connecting(view: &View<'_>, now: Instant) -> Next {
-    choose::<true, false>(view, now, 0)
+    choose::<true, false>(view, now)
 }
 
-/// Does the same where answers came that can't be told apart: see
-/// [`Udp::detours`](crate::Udp::detours). So many of them were the target's: as many probes have
-/// gone to it, or past it.
-pub(crate) fn next_blind(view: &View<'_>, now: Instant, of_target: u8) -> Next {
-    choose::<false, true>(view, now, of_target)
+/// Returns the next probe where [answers came that name none](crate::Udp::detours).
+pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
+    choose::<false, true>(view, now)
 }
 
-fn choose<const CONNECTS: bool, const BLIND: bool>(
-    view: &View<'_>,
-    now: Instant,
-    of_target: u8,
-) -> Next {
+fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
     let hops = (1u8..)
         .zip(view.hops)
         .skip(usize::from(view.config.first_hop).saturating_sub(1));
@@ -115,9 +110,7 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(
     if let Some(hop) = past_end.and_then(|past_end| past_end.leap(now)) {
         return Next::Now(hop, Reason::Sweep);
     }
-    let farthest = (BLIND && of_target > 0).then(|| farthest_useful(view, of_target));
-    let unswept = hops.clone().find(|(_, progress)| progress.sent == 0);
-    if let Some((hop, _)) = unswept.filter(|_| farthest.is_none()) {
+    if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
         let reach = match past_end {
             Some(past_end) => past_end.reach(now),
             None => sweep::reach(view, now),
@@ -144,7 +137,6 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(
             Some(past_end) if is_silent_end(view, hop) => {
                 past_end.is_doubtful(hop, progress).then_some(Reason::Retry)
             }
-            _ if farthest.is_some_and(|farthest| hop > farthest) => None,
             _ if BLIND => reason_if_blind(view, hop, progress),
             _ => reason(view, hop, progress),
         };
@@ -236,25 +228,31 @@ fn reserved(view: &View<'_>) -> usize {
     })
 }
 
-/// Returns the same where answers came that can't be told apart: any hop may have sent one, so each
-/// silent one is asked again on a flow of its own, and once is enough while that is answered.
+/// Returns why a hop gets another probe where [answers came that name none](crate::Udp::detours).
+/// Each hop may have sent one. So silent ones are asked by detours, a few at a time behind the last
+/// that has answered: the target may be as silent, and then nothing else ends the search.
 fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reason> {
-    let may_be_heard = view.quiet.is_some() && view.path.end.is_none_or(|end| hop < end.hop);
-    let is_unknown = progress.heard == 0 && progress.sent < most(view);
+    /// Hops behind the last that has answered which are asked at once.
+    const WIDTH: u8 = 4;
+    let answered = view.probes.iter().filter(|probe| probe.is_answered());
+    let of_target = answered.clone().filter(|probe| probe.is_targets());
+    let last = answered.map(Slot::hop).max().max(Some(view.path.top));
+    let last = match of_target.map(Slot::hop).min() {
+        Some(hop) => hop,
+        None => last.unwrap_or_default().saturating_add(WIDTH),
+    };
+    let is_behind = hop > view.path.top && view.path.end.is_none();
     let reason = match reason(view, hop, progress) {
-        None if may_be_heard && is_unknown => Some(Reason::Retry),
+        _ if is_behind && hop > last => None,
+        None if is_behind && view.quiet.is_some() && progress.heard == 0 => Some(Reason::Retry),
         reason => reason,
     };
-    reason.filter(|reason| *reason == Reason::Attempt || !is_asked_apart(view, hop))
-}
-
-/// Returns the farthest hop that the target may be at, where so many of its answers can't be told
-/// apart: the first sweep has gone past it as often.
-fn farthest_useful(view: &View<'_>, of_target: u8) -> u8 {
-    let swept = view.hops.iter().rposition(|progress| progress.sent > 0);
-    let swept = swept.and_then(|index| u8::try_from(index).ok());
-    let swept = swept.unwrap_or_default().saturating_add(1);
-    swept.saturating_add(1).saturating_sub(of_target)
+    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
+    // Behind the last router once is enough: nothing shows that there is another one.
+    let is_asked = apart.any(|probe| {
+        probe.hop() == hop && (is_behind || probe.is_answered() || probe.is_in_flight())
+    });
+    reason.filter(|reason| *reason == Reason::Attempt || !is_asked)
 }
 
 /// Returns how many probes a silent hop gets at most.
@@ -319,12 +317,6 @@ fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn is_heard_apart(view: &View<'_>, hop: u8) -> bool {
     let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
     apart.any(|probe| probe.hop() == hop && probe.is_answered() && probe.is_proven())
-}
-
-/// Whether a hop needs no retry on a flow of its own: it has answered one, or may be about to.
-fn is_asked_apart(view: &View<'_>, hop: u8) -> bool {
-    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
-    apart.any(|probe| probe.hop() == hop && (probe.is_answered() || probe.is_in_flight()))
 }
 
 /// Whether a hop is behind the last router, where nothing is expected to answer.

@@ -109,8 +109,6 @@ pub struct TracerIn<S, P = Echo> {
     next_send: Instant,
     ended: Option<StopReason>,
     tally: Tally,
-    /// Answers of the target's that can't be told apart.
-    of_target: u8,
     memory: S,
 }
 
@@ -154,7 +152,6 @@ impl<S, P: Protocol> TracerIn<S, P> {
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
             tally: Tally::NONE,
-            of_target: 0,
             memory,
         }
     }
@@ -186,7 +183,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
-        self.of_target = 0;
         self.path = Path::beginning_at(config.first_hop);
         self.quiet = None;
         self.ended = None;
@@ -356,9 +352,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let counter = match accepted {
             Err(Discard::Duplicate) => &mut self.tally.duplicates,
             Err(Discard::WrongCookie) => &mut self.tally.forged,
-            Err(Discard::Unattributed) if self.protocol.detours() => {
-                let is_targets = self.protocol.is_reply(self.config.ends(), answer);
-                self.of_target = self.of_target.saturating_add(is_targets.into());
+            Err(Discard::Unattributed) if self.protocol.may_be_unattributed() => {
                 &mut self.tally.unattributed
             }
             _ => return accepted,
@@ -568,14 +562,17 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         match view.room {
             0 => Next::Nothing,
             _ if self.protocol.connects() => plan::next_connecting(&view, now),
-            _ if self.is_blind() => plan::next_blind(&view, now, self.of_target),
+            _ if self.is_blind() => plan::next_blind(&view, now),
             _ => plan::next(&view, now),
         }
     }
 
     /// Whether routers have answered that only a probe on a flow of its own can find.
     fn is_blind(&self) -> bool {
-        self.protocol.detours() && !self.protocol.connects() && self.tally.unattributed > 0
+        self.protocol.detours()
+            && !self.protocol.connects()
+            && self.tally.unattributed > 0
+            && self.config.sweep() != Sweep::Burst
     }
 
     /// Whether a probe leaves on a flow of its own.

@@ -472,6 +472,14 @@ impl Protocol for Probes {
         }
     }
 
+    fn may_be_unattributed(&self) -> bool {
+        match self {
+            Self::Echo(echo) => echo.may_be_unattributed(),
+            Self::Udp(udp) => udp.may_be_unattributed(),
+            Self::Tcp(tcp) => tcp.may_be_unattributed(),
+        }
+    }
+
     fn is_reply(&self, ends: Ends, error: &Answer<'_>) -> bool {
         match self {
             Self::Echo(echo) => echo.is_reply(ends, error),

@@ -67,6 +67,12 @@ pub trait Protocol {
         false
     }
 
+    /// Whether an error may quote too little to tell which probe it is about: it is
+    /// [`Discard::Unattributed`] then.
+    fn may_be_unattributed(&self) -> bool {
+        false
+    }
+
     /// Whether an error about one of the probes is the target's own answer: a
     /// [`Kind::Reply`](crate::Kind::Reply).
     fn is_reply(&self, _ends: Ends, _error: &Answer<'_>) -> bool {

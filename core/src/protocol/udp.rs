@@ -43,12 +43,13 @@ pub struct Udp {
     /// The payload of a probe in octets: from what [`UdpPayload`] takes to
     /// [`MAX_PAYLOAD`](crate::MAX_PAYLOAD).
     pub payload_len: u16,
-    /// Whether probes whose index has the bit [`APART`](crate::APART) leave from a source port that
-    /// only they have, though their header says [`source_port`](Self::source_port). Some sockets
-    /// hide the UDP header that an error quotes, and some routers quote no more. So after an error
-    /// of which that is said by a checksum of 0, hops that have not answered are asked again by
-    /// such probes. The answer to one is to be given back with the header that was written; if it
-    /// quotes no cookie it is [unproven](Changes::UNPROVEN): ports can be guessed.
+    /// Whether the sender can send a probe from a source port that only this probe has, whatever
+    /// its header says: one whose index has the bit [`APART`](crate::APART). It is for sockets that
+    /// hide the UDP header of a quote, and routers that quote no more. The caller writes checksum 0
+    /// where the header is hidden. After such an error that quotes nothing else, hops that are
+    /// silent are asked again by such probes, but in a burst. Their answers come back with the
+    /// header that was written. One that quotes no cookie is [unproven](Changes::UNPROVEN), since
+    /// ports can be guessed.
     pub detours: bool,
 }
 
@@ -327,6 +328,10 @@ impl Protocol for Udp {
 
     fn detours(&self) -> bool {
         self.detours
+    }
+
+    fn may_be_unattributed(&self) -> bool {
+        true
     }
 
     /// Port Unreachable from the target is its answer (RFC 1122, section 4.1.3.1).
