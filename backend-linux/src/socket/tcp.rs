@@ -15,6 +15,7 @@ use super::options::{OpenError, Options, apply, endpoint, errors, open, set};
 use super::queue::{Origin, Packet, Queue};
 use super::unprivileged;
 use crate::clock;
+use crate::interface::Interface;
 use crate::sys::{self, Name, State};
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -47,9 +48,14 @@ const FILES_PER_PLACE: usize = 16;
 /// section 2).
 const LONGEST: Duration = Duration::from_millis(950);
 
-/// How long a probe of one flow keeps the next from leaving, at least, and while nothing has been
-/// answered.
-const TURN: RangeInclusive<Duration> = Duration::from_millis(150)..=Duration::from_millis(400);
+/// How long a probe of one flow keeps the next from leaving if nothing answers it, at least: to a
+/// hop that is nearer than others that have answered, and to one behind them, which may be much
+/// farther away.
+const TURN: Duration = Duration::from_millis(150);
+const TURN_BEHIND: Duration = Duration::from_millis(480);
+
+/// RTTs after which the next hop may still be an ocean or a satellite away.
+const NEARBY: Duration = Duration::from_millis(20);
 
 /// Ports that are tried for one that is free.
 const TRIES: usize = 64;
@@ -70,6 +76,8 @@ pub(crate) struct Socket {
     ready: VecDeque<usize>,
     events: OwnedFd,
     timer: OwnedFd,
+    /// The interface that all are bound to.
+    interface: Option<Interface>,
     /// Where all probes leave from one port.
     flow: Option<Flow>,
     /// Whether the timer goes off by the time that the first probe has been under way for too long.
@@ -81,16 +89,29 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 struct Flow {
     port: u16,
-    /// The greatest RTT so far.
-    slowest: Option<Duration>,
+    /// The greatest RTT and the farthest hop of the probes to this target that were answered.
+    target: Option<IpAddr>,
+    slowest: Duration,
+    farthest: u8,
 }
 
 impl Flow {
-    /// Returns how long a probe may keep the next from leaving.
-    fn turn(&self) -> Duration {
-        self.slowest.map_or(*TURN.end(), |slowest| {
-            slowest.saturating_mul(2).max(*TURN.start())
-        })
+    /// Returns how long a probe to a hop may keep the next from leaving.
+    fn turn(&self, hop_limit: u8) -> Duration {
+        let slowest = self.slowest;
+        if hop_limit <= self.farthest {
+            return slowest.saturating_mul(2).max(TURN);
+        }
+        match slowest < NEARBY {
+            true => LONGEST,
+            false => slowest.saturating_mul(4).max(TURN_BEHIND).min(LONGEST),
+        }
+    }
+
+    /// Records the answer to a probe.
+    fn note(&mut self, probe: &Probe, at: Instant) {
+        self.slowest = self.slowest.max(at.saturating_since(probe.left));
+        self.farthest = self.farthest.max(probe.hop_limit);
     }
 }
 
@@ -111,6 +132,7 @@ struct Probe {
     tag: u32,
     target: IpAddr,
     left: Instant,
+    hop_limit: u8,
     /// The SYN as the caller wrote it.
     message: Vec<u8>,
 }
@@ -142,14 +164,20 @@ impl Socket {
             true => 1,
             false => (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end()),
         };
-        let mut flow = None;
+        let (mut flow, mut interface) = (None, None);
         let mut places = Vec::with_capacity(count);
         for index in 0..count {
-            let fd = open_place(family, options, &mut lacks)?;
+            let (fd, bound) = open_place(family, options, &mut lacks)?;
+            interface = bound;
             if options.one_flow {
-                let port = bind_for_good(&fd, family, options)?;
-                let slowest = None;
-                flow = Some(Flow { port, slowest });
+                let (port, bound) = bind_for_good(&fd, family, options)?;
+                interface = bound;
+                flow = Some(Flow {
+                    port,
+                    target: None,
+                    slowest: Duration::ZERO,
+                    farthest: 0,
+                });
             }
             // Edge-triggered: an unconnected socket would be ready all the time.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
@@ -169,6 +197,7 @@ impl Socket {
             places,
             events,
             timer,
+            interface,
             flow,
             is_armed: false,
             lacks,
@@ -204,18 +233,24 @@ impl Socket {
         message: &[u8],
         tag: u32,
     ) -> Result<Instant, Errno> {
-        if let Some(flow) = &self.flow {
-            self.end_older(flow.turn());
-        }
+        self.take_turns(destination);
         let places = &self.places;
         let find = |scope_id| {
             let mut free = self.free.iter();
             free.position(|index| places[*index].scope_id == scope_id)
         };
         let next = find(scope_id).or_else(|| find(0));
-        let index = next.and_then(|next| self.free.remove(next));
+        let index = match next {
+            Some(next) => self.free.remove(next),
+            None => self.free.pop_front(),
+        };
         let index = index.ok_or(Errno::AGAIN)?;
         let place = &mut self.places[index];
+        if next.is_none() {
+            // It is bound to the interface of another link-local target.
+            let own = self.interface.as_ref().map_or(0, |own| own.number);
+            sys::set_option(place.fd.as_fd(), Name::SO_BINDTOIFINDEX, &own.to_ne_bytes())?;
+        }
         let (fd, to) = (&place.fd, endpoint(destination, scope_id, self.port));
         let limited = match self.family {
             AddressFamily::V4 => sockopt::set_ip_ttl(fd, hop_limit.into()),
@@ -239,6 +274,7 @@ impl Socket {
             tag,
             target: destination,
             left,
+            hop_limit,
             message: message.to_vec(),
         });
         if !self.is_armed {
@@ -247,14 +283,24 @@ impl Socket {
         Ok(left)
     }
 
-    /// Ends probes that have been under way for longer than this.
-    fn end_older(&mut self, age: Duration) {
+    /// Ends the probe of the one flow if it has had its turn.
+    fn take_turns(&mut self, next_target: IpAddr) {
+        let Some(flow) = &mut self.flow else { return };
+        if flow.target != Some(next_target) {
+            flow.target = Some(next_target);
+            (flow.slowest, flow.farthest) = (Duration::ZERO, 0);
+        }
         let now = clock::now();
-        for index in 0..self.places.len() {
-            let probe = self.places[index].probe.as_ref();
-            if probe.is_some_and(|probe| now.saturating_since(probe.left) > age) {
-                self.release(index);
-            }
+        let is_over = |probe: &Probe| {
+            probe.target != next_target
+                || now.saturating_since(probe.left) > flow.turn(probe.hop_limit)
+        };
+        let over = self
+            .places
+            .iter()
+            .position(|place| place.probe.as_ref().is_some_and(is_over));
+        if let Some(index) = over {
+            self.release(index);
         }
     }
 
@@ -277,12 +323,7 @@ impl Socket {
             let Some(index) = self.ready.pop_front() else {
                 return Ok(None);
             };
-            let left = self.places[index].probe.as_ref().map(|probe| probe.left);
             if let Some(received) = self.outcome(index, buf) {
-                if let (Some(flow), Some(left)) = (&mut self.flow, left) {
-                    let rtt = received.packet.at.saturating_since(left);
-                    flow.slowest = flow.slowest.max(Some(rtt));
-                }
                 break received;
             }
         };
@@ -353,6 +394,9 @@ impl Socket {
             self.release(index);
             let from = unprivileged::sender(packet.report.as_ref(), packet.peer)?;
             // The kernel has compared what it sent.
+            if let Some(flow) = &mut self.flow {
+                flow.note(&probe, packet.at);
+            }
             let len = packet.len;
             let known = len.min(probe.message.len());
             buf[..known].copy_from_slice(&probe.message[..known]);
@@ -381,6 +425,9 @@ impl Socket {
             None => (told, Clock::User),
         };
         self.release(index);
+        if let Some(flow) = &mut self.flow {
+            flow.note(&probe, at);
+        }
         let flags = Flags(flags.0 | Flags::ACK.0);
         let len = reply(&probe.message, flags, buf)?;
         let packet = Packet {
@@ -436,7 +483,7 @@ fn open_place(
     family: AddressFamily,
     options: &Options,
     lacks: &mut Lacks,
-) -> Result<OwnedFd, OpenError> {
+) -> Result<(OwnedFd, Option<Interface>), OpenError> {
     let fd = open(family, SocketKind::Tcp, options.protocol)?;
     if family == AddressFamily::V6 {
         let _ = sockopt::set_ipv6_v6only(&fd, true);
@@ -456,18 +503,28 @@ fn open_place(
     let _ = set(&fd, Name::TCP_SYNCNT, 1);
     let _ = sockopt::set_tcp_user_timeout(&fd, 900);
     let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
-    if !options.one_flow {
-        // A source is bound without a port, which the kernel takes for each probe.
-        let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
-        apply(options, family, fd.as_fd(), 0)?;
-    }
-    Ok(fd)
+    let interface = match options.one_flow {
+        // That is bound with its port.
+        true => None,
+        false => {
+            // A source is bound without a port, which the kernel takes for each probe.
+            let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
+            apply(options, family, fd.as_fd(), 0)?
+        }
+    };
+    Ok((fd, interface))
 }
 
 /// Binds a socket to the port of the options, or to one that is free. A port that the kernel had
-/// chosen would be gone after the first probe. Returns the port.
-fn bind_for_good(fd: &OwnedFd, family: AddressFamily, options: &Options) -> Result<u16, OpenError> {
-    let bind = |port| unprivileged::bind(fd, family, options, port).map(|()| port);
+/// chosen would be gone after the first probe. Returns the port, and the interface that the socket
+/// is bound to.
+fn bind_for_good(
+    fd: &OwnedFd,
+    family: AddressFamily,
+    options: &Options,
+) -> Result<(u16, Option<Interface>), OpenError> {
+    let bind =
+        |port| unprivileged::bind(fd, family, options, port).map(|interface| (port, interface));
     if let Some(port) = options.source_port {
         return bind(port).map_err(|error| match error {
             OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
@@ -475,17 +532,15 @@ fn bind_for_good(fd: &OwnedFd, family: AddressFamily, options: &Options) -> Resu
             error => error,
         });
     }
-    let mut last = OpenError::Other(Errno::ADDRINUSE);
     for _ in 0..TRIES {
         let mut random = [0; 2];
         getrandom(&mut random, GetRandomFlags::empty())?;
         match bind(0x8000 | u16::from_ne_bytes(random)) {
             Err(OpenError::Other(Errno::ADDRINUSE)) => {}
-            Err(error) => last = error,
             bound => return bound,
         }
     }
-    Err(last)
+    Err(OpenError::PortInUse)
 }
 
 const fn received(from: IpAddr, len: usize, packet: Packet) -> Received {

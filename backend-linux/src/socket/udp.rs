@@ -77,7 +77,7 @@ fn bind(
     family: AddressFamily,
     options: &Options,
     port: u16,
-) -> Result<(), OpenError> {
+) -> Result<Option<Interface>, OpenError> {
     if family == AddressFamily::V6 {
         // The port may be somebody's in IPv4.
         let _ = sockopt::set_ipv6_v6only(fd, true);

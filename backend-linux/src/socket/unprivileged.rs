@@ -16,6 +16,7 @@ use super::options::{
 };
 use super::queue::{Origin, Packet, Queue, Report};
 use super::sender::Sender;
+use crate::interface::Interface;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -197,18 +198,19 @@ impl AsFd for Socket {
     }
 }
 
-/// Binds a socket to a number, and to the source and the interface of the options.
+/// Binds a socket to a number, and to the source and the interface of the options, which it
+/// returns.
 pub(super) fn bind(
     fd: &OwnedFd,
     family: AddressFamily,
     options: &Options,
     number: u16,
-) -> Result<(), OpenError> {
-    apply(options, family, fd.as_fd(), number)?;
+) -> Result<Option<Interface>, OpenError> {
+    let interface = apply(options, family, fd.as_fd(), number)?;
     if options.source.is_none() {
         rustix::net::bind(fd, &endpoint(family.unspecified(), 0, number))?;
     }
-    Ok(())
+    Ok(interface)
 }
 
 /// Says whether sockets may share their number, with each other and with those of others. Returns
