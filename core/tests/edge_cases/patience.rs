@@ -593,3 +593,30 @@ fn a_weak_answer_from_the_last_hop_makes_the_trace_no_longer_than_none() {
         assert_eq!(Silence::after(trace, 80).end(), ms(190 + 290));
     }
 }
+
+#[test]
+fn it_is_quiet_from_when_nothing_more_is_expected_until_the_target_is_heard_or_the_end() {
+    for family in BOTH {
+        let quiet = || {
+            let trace: Trace = Trace::with(Config {
+                sweep: None,
+                ..config(family)
+            });
+            assert!(!trace.tracer.is_quiet());
+            let mut silence = Silence::after(trace, 0);
+            while !silence.trace.tracer.is_quiet() {
+                assert!(silence.step());
+            }
+            silence
+        };
+        let mut silence = quiet();
+        while silence.until.is_some() {
+            assert!(silence.trace.tracer.is_quiet());
+            silence.step();
+        }
+        assert!(!silence.trace.tracer.is_quiet());
+        let mut trace = quiet().trace;
+        trace.echo_reply(900, 4).unwrap();
+        assert!(!trace.tracer.is_quiet());
+    }
+}
