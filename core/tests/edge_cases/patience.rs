@@ -593,3 +593,48 @@ fn a_weak_answer_from_the_last_hop_makes_the_trace_no_longer_than_none() {
         assert_eq!(Silence::after(trace, 80).end(), ms(190 + 290));
     }
 }
+
+#[test]
+fn it_is_quiet_from_when_nothing_more_is_expected_until_the_target_is_heard_or_the_end() {
+    for family in BOTH {
+        let quiet = || {
+            let trace: Trace = Trace::with(Config {
+                sweep: None,
+                ..config(family)
+            });
+            assert!(!trace.tracer.is_quiet());
+            let mut silence = Silence::after(trace, 0);
+            while !silence.trace.tracer.is_quiet() {
+                assert!(silence.step());
+            }
+            silence
+        };
+        let mut silence = quiet();
+        while silence.until.is_some() {
+            assert!(silence.trace.tracer.is_quiet());
+            silence.step();
+        }
+        assert!(!silence.trace.tracer.is_quiet());
+        let mut trace = quiet().trace;
+        trace.echo_reply(900, 4).unwrap();
+        assert!(!trace.tracer.is_quiet());
+    }
+}
+
+#[test]
+fn the_last_hop_that_was_reached_out_to_has_all_its_time_before_it_is_quiet() {
+    for family in BOTH {
+        let mut trace = Trace::with(Config {
+            sweep: Some(Sweep::Window { first: 2, step: 1 }),
+            ..config(family)
+        });
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 2).unwrap();
+        let mut silence = Silence::after(trace, 80);
+        while !silence.trace.tracer.is_quiet() {
+            assert!(silence.step());
+        }
+        let last = *silence.trace.sent.get(3).expect("hop 4 has been probed");
+        assert_eq!(silence.now.saturating_since(last), ms(190));
+    }
+}

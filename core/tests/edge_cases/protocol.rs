@@ -5,7 +5,7 @@ use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, ip};
 use hopshot_core::{
     Action, Answer, Arrival, Back, Changes, Config, ConfigError, Discard, Echo, Instant, Kind,
-    Match, Protocol, Tracer,
+    Match, ProbeId, Protocol, Tracer,
 };
 use std::net::IpAddr;
 
@@ -139,6 +139,7 @@ fn probes_are_numbered_in_the_order_they_leave_also_those_that_ask_again() {
             match tracer.poll(now, &mut buf).unwrap() {
                 Action::Transmit(probe) => {
                     let index = probe.message.last_chunk().copied().map(u16::from_be_bytes);
+                    assert_eq!(tracer.index(probe.probe), index);
                     left.push((probe.hop_limit, index.unwrap()));
                 }
                 Action::Wait(until) => now = until,
@@ -147,6 +148,7 @@ fn probes_are_numbered_in_the_order_they_leave_also_those_that_ask_again() {
         }
         // The nearest two were asked again.
         assert_eq!(left, [(1, 0), (2, 1), (3, 2), (4, 3), (1, 4), (2, 5)]);
+        assert_eq!(tracer.index(ProbeId { hop: 3, attempt: 2 }), None);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::network::{BOTH, ends, octets};
 use crate::{PAYLOADS, RANDOM, probe, tcp, udp};
 use hopshot_core::wire::tcp::{Flags, HEADER_LEN, QuotedSegment, Segment, emit_syn, mss};
 use hopshot_core::wire::udp::Datagram;
-use hopshot_core::wire::{AddressFamily, BufferTooSmall, Malformed};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 use hopshot_core::{Protocol, Tcp, TcpOptions, Udp, UdpPayload};
 
 const SYNS: [&str; 2] = [
@@ -126,6 +126,29 @@ fn a_syn_ack_is_read_and_every_octet_of_it_is_summed() {
 }
 
 #[test]
+fn a_segment_has_a_whole_header_and_no_more_than_there_is() {
+    for (family, syn_ack) in BOTH.into_iter().zip(SYN_ACKS) {
+        // We don't know our address, so nothing is summed.
+        let back = Ends {
+            destination: family.unspecified(),
+            ..ends(family).reversed()
+        };
+        let mut segment = octets(syn_ack);
+        for words in 0..16 {
+            segment[12] = words << 4;
+            let is_possible = (5..=6).contains(&words);
+            let expected = if is_possible {
+                Ok(())
+            } else {
+                Err(Malformed::Header)
+            };
+            let read = Segment::parse(back, &segment).map(drop);
+            assert_eq!(read, expected, "{words} words");
+        }
+    }
+}
+
+#[test]
 fn a_datagram_is_written_as_it_is_read() {
     let cookie = [0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0xf6, 0x07, 0x18];
     for (payload, port, golden) in DATAGRAMS {
@@ -217,7 +240,7 @@ fn a_full_syn_has_the_options_of_browsers_systems() {
 #[test]
 fn where_an_end_is_not_known_there_is_no_checksum() {
     for family in BOTH {
-        let ends = hopshot_core::wire::Ends {
+        let ends = Ends {
             source: family.unspecified(),
             ..ends(family)
         };

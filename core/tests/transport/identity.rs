@@ -344,6 +344,27 @@ fn what_another_protocol_brings_is_foreign_though_its_octets_fit() {
 }
 
 #[test]
+fn an_answer_on_another_flow_than_its_probe_left_on_is_none() {
+    for family in BOTH {
+        let (tcp, mut buf) = (tcp(), [0; 64]);
+        let mut tracer = Tracer::<64, _>::new(config(family), tcp).unwrap();
+        tracer.poll(Instant::EPOCH, &mut buf).unwrap();
+        let from_target = Ends {
+            source: ends(family).destination,
+            destination: family.unspecified(),
+        };
+        for (index, is_it) in [(APART, false), (0, true)] {
+            let mut segment = segment(&tcp, 0x12, tcp.seq(index).wrapping_add(1));
+            segment[2..4].copy_from_slice(&tcp.source_port_of(index).to_be_bytes());
+            let answer = Tcp::answer(from_target, None, &segment).unwrap();
+            let accepted = tracer.accept(Instant::from_millis(5), &answer).map(drop);
+            let expected = if is_it { Ok(()) } else { Err(Discard::NotOurs) };
+            assert_eq!(accepted, expected);
+        }
+    }
+}
+
+#[test]
 fn port_unreachable_is_the_targets_own_answer_and_no_routers() {
     for (family, code) in BOTH.into_iter().zip([3, 4]) {
         let udp = udp(UdpPayload::Plain);
