@@ -59,7 +59,7 @@ impl Link for Sockets {
         let family = AddressFamily::of(target);
         let pair = self
             .of_protocol(family, protocol)
-            .ok_or_else(|| self.obstacle(family))?;
+            .ok_or_else(|| self.obstacle(family, protocol))?;
         let source = pair
             .sources
             .of(target, scope_id)

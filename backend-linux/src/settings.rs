@@ -136,9 +136,10 @@ impl Settings {
 
     /// Sets whether all probes of a trace are of one flow, however little that tells; off by
     /// default. Then silent hops aren't asked again from other source ports, where a firewall may
-    /// have passed only the first SYN or an answer quoted too little. [TCP
-    /// sockets](SocketKind::Tcp) ask one hop after the other then: the trace takes the RTTs of all
-    /// hops together, and 150 ms or twice the greatest RTT for each silent one.
+    /// have passed only the first SYN or an answer quoted too little. On raw sockets the SYN that
+    /// learns the distance leaves from another port all the same. [TCP sockets](SocketKind::Tcp)
+    /// ask one hop after the other then, and trace one host after the other: a trace takes the RTTs
+    /// of all hops together, and up to 0.95 s for each probe that nothing answers.
     pub fn one_flow(mut self, one_flow: bool) -> Self {
         self.options.one_flow = one_flow;
         self.probes.one_flow = one_flow;

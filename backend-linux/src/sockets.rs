@@ -126,12 +126,10 @@ impl Pair {
     }
 
     /// Opens a socket for ICMP Echo of one ident: the kernel filters by it.
-    fn open_check(
-        sources: &Arc<Sources>,
-        family: AddressFamily,
-        options: &Options,
-    ) -> Result<Self, OpenError> {
-        let mut pair = Self::beside(sources, family, options, Socket::open(family, options)?);
+    fn open_check(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
+        let socket = Socket::open(family, options)?;
+        let sources = Arc::new(Sources::open(family, socket.kind(), options)?);
+        let mut pair = Self::beside(&sources, family, options, socket);
         pair.is_check = true;
         if pair.ident.is_none() {
             let mut ident = [0; 2];
@@ -325,12 +323,15 @@ impl Sockets {
             let Some(pair) = self.open.iter_mut().find(|pair| pair.family == family) else {
                 continue;
             };
-            let sources = Arc::clone(&pair.sources);
-            let (mut checks, refused) = match Pair::open_check(&sources, family, &options) {
+            let (mut checks, refused) = match Pair::open_check(family, &options) {
                 Ok(check) => (vec![check], Ok(())),
                 Err(error) => (Vec::new(), Err(error.errno())),
             };
-            if refused.is_err() && has_tcp {
+            if refused.is_err()
+                && has_tcp
+                && let Ok(sources) = Sources::open(family, SocketKind::Udp, &by_udp)
+            {
+                let sources = Arc::new(sources);
                 let open = || Socket::open(family, &by_udp).ok();
                 let opened = (0..UDP_CHECKS.min(pairs)).map_while(|_| open());
                 checks.extend(opened.map(|socket| Pair {
@@ -351,7 +352,7 @@ impl Sockets {
         let pair = self.open.iter_mut().find(|pair| pair.family == family);
         let first_link = pair
             .and_then(|pair| pair.first_link.take())
-            .ok_or_else(|| self.obstacle(family))?;
+            .ok_or_else(|| self.obstacle(family, self.options.protocol))?;
         first_link
             .mtu(target, scope_id)
             .map_err(|error| no_route(error, target, scope_id, &self.options))
@@ -376,7 +377,7 @@ impl Sockets {
         self.open.iter().find(|pair| pair.family == family)
     }
 
-    /// Returns the first that sends probes of a protocol; of TCP and UDP to its port, if one does.
+    /// Returns the first that sends probes of a protocol, rather one that sends to its port.
     pub(crate) fn of_protocol(
         &self,
         family: AddressFamily,
@@ -407,10 +408,15 @@ impl Sockets {
             .try_for_each(|pair| pair.socket.lock_filter())
     }
 
-    /// Why there is no socket of a family.
-    pub(crate) fn obstacle(&self, family: AddressFamily) -> Error {
-        let refused = self.refused.iter().find(|refused| refused.family == family);
-        refused.map_or(Error::NoSocket(family), Refused::error)
+    /// Why there is no socket of a family for a protocol.
+    pub(crate) fn obstacle(&self, family: AddressFamily, protocol: ProbeProtocol) -> Error {
+        let refused = self
+            .refused
+            .iter()
+            .filter(|refused| refused.family == family);
+        refused
+            .min_by_key(|refused| refused.options.protocol != protocol)
+            .map_or(Error::NoSocket(family), Refused::error)
     }
 
     /// Checks whether there are sockets of a family for a protocol.

@@ -6,24 +6,38 @@ use hopshot_linux::{Changes, Hop, ProbeProtocol, QuotedSyn, Reply, Route};
 pub(crate) fn findings(route: &Route) -> Vec<String> {
     match route.protocol() {
         ProbeProtocol::Tcp { .. } => of_syns(route),
-        ProbeProtocol::Udp { .. } => short_quotes(route).into_iter().collect(),
+        ProbeProtocol::Udp { .. } => of_detours(route),
         _ => Vec::new(),
     }
 }
 
-/// Says which hops UDP sockets found by detours alone.
-fn short_quotes(route: &Route) -> Option<String> {
-    let short: Vec<u8> = route.off_flow().collect();
-    let (verb, each) = match short.len() {
-        0 => return None,
-        1 => ("quotes", "it was asked again from another source port"),
-        _ => ("quote", "each was asked again from another source port"),
+/// Says which hops UDP sockets found by detours alone, and why.
+fn of_detours(route: &Route) -> Vec<String> {
+    let is_proven = |hop: &u8| {
+        let mut hops = route.hops().filter(|it| it.number() == *hop);
+        hops.any(|hop| hop.replies().any(|reply| reply.is_proven()))
     };
-    Some(format!(
-        "{} {verb} too little of a probe for UDP sockets: {each}, so load balancers may have sent \
-         that probe another way. As root, --socket raw needs no such probes.",
-        hops(&short)
-    ))
+    let (proven, short): (Vec<u8>, Vec<u8>) = route.off_flow().partition(is_proven);
+    let verb = if short.len() == 1 { "quotes" } else { "quote" };
+    let short = (!short.is_empty()).then(|| {
+        format!(
+            "{} {verb} too little of a probe for UDP sockets, and answered probes from other \
+             source ports: load balancers may have sent those another way. As root, --socket raw \
+             needs none.",
+            hops(&short)
+        )
+    });
+    let proven = (!proven.is_empty()).then(|| off_flow(&proven));
+    short.into_iter().chain(proven).collect()
+}
+
+/// Says of hops that they aren't known to be on the flow.
+fn off_flow(numbers: &[u8]) -> String {
+    format!(
+        "{} answered only probes from other source ports: load balancers may have sent those \
+         another way.",
+        hops(numbers)
+    )
 }
 
 fn of_syns(route: &Route) -> Vec<String> {
@@ -56,14 +70,8 @@ fn of_syns(route: &Route) -> Vec<String> {
             before(hop)
         )
     });
-    let off_flow: Vec<u8> = route.off_flow().collect();
-    let flow = (!off_flow.is_empty()).then(|| {
-        format!(
-            "{} answered only probes from other source ports: load balancers may have sent those \
-             another way.",
-            hops(&off_flow)
-        )
-    });
+    let others: Vec<u8> = route.off_flow().collect();
+    let flow = (!others.is_empty()).then(|| off_flow(&others));
     let others = [options, seq, flow].into_iter().flatten();
     clamps.into_iter().chain(others).collect()
 }

@@ -93,6 +93,10 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             "no hop answered within 0.95 s, as long as TCP sockets wait; check the interface (-i), \
              the gateway and the firewalls, or use --socket raw, as root"
         }
+        Some(StopReason::Timeout) if route.tally().unattributed > 0 => {
+            "routers answered, but quoted too little of a probe for UDP sockets; use --socket raw, \
+             as root"
+        }
         Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
             "no hop answered at all; check the interface (-i), the gateway and the firewalls"
         }

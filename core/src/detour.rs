@@ -3,7 +3,7 @@
 //! Care for what knows connections: targets, and firewalls that track them. Of one flow they take
 //! the first SYN for the beginning of a connection, and the next for a mistake.
 //!
-//! And a way to tell probes apart whose answers quote too little: by the flow alone.
+//! Flows also tell probes apart whose answers quote too little.
 
 use crate::config::Sweep;
 use crate::patience;
@@ -29,8 +29,8 @@ pub(crate) fn is_one(view: &View<'_>, hop: u8, reason: Reason) -> bool {
     }
 }
 
-/// Whether a probe is to leave on a flow of its own where answers to others can't be told apart:
-/// whatever goes to a hop again that has answered none of the common flow.
+/// Whether a probe is to leave on a flow of its own, since answers to others name no probe: each
+/// that goes to a hop again, as long as that has answered none of the common flow.
 pub(crate) fn is_for_blind(view: &View<'_>, hop: u8, reason: Reason) -> bool {
     let mut heard = view.probes.iter().filter(|probe| probe.is_answered());
     let is_known = |probe: &Slot| probe.hop() == hop && probe.is_proven() && !probe.is_apart();

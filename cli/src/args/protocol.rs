@@ -41,9 +41,9 @@ pub(crate) struct Protocol {
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     pub(super) source_port: Option<u16>,
 
-    /// With --tcp or --udp: keep all probes on one flow. Silent hops aren't asked again from other
-    /// source ports; without root TCP asks one hop after the other, which takes the RTTs of all hops
-    /// together
+    /// With --tcp or --udp: keep all probes on one flow, but for the SYN that learns the distance.
+    /// Silent hops aren't asked again from other source ports; without root TCP asks one hop after
+    /// the other, which takes the RTTs of all hops together
     #[arg(long)]
     pub(crate) one_flow: bool,
 

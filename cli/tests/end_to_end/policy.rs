@@ -421,7 +421,7 @@ fn each_side_of_a_comparison_leaves_by_the_route_of_its_protocol() {
             continue;
         }
         for sides in ["icmp,tcp:4430", "udp,tcp:4430"] {
-            let args = format!("--json --no-checks --compare={sides} {target}");
+            let args = format!("--json --compare={sides} {target}");
             let Some(said) = after(&setup, socket, &args) else {
                 return;
             };
