@@ -261,27 +261,3 @@ fn on_one_flow_the_path_is_that_of_raw_sockets_with_the_same_port() {
     // Another port takes another path.
     assert!(paths.first() != paths.get(1));
 }
-
-#[test]
-fn a_port_of_one_flow_is_its_own_or_the_error_says_that_it_is_taken() {
-    for (_, target) in FAMILIES {
-        let script = "python3 -c 'import socket, time; s = socket.socket(socket.AF_INET6); \
-            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0); s.bind((\"::\", 40001)); \
-            print(flush=True); time.sleep(3)' | { read _; exec \"$@\"; }";
-        let args = [
-            "-n",
-            "-T",
-            "--socket",
-            "tcp",
-            "--one-flow",
-            "--source-port",
-            "40001",
-        ];
-        let shell = ["run", "short", "--", "sh", "-c", script, "sh", HOPSHOT];
-        let Some(said) = in_lab(&[&shell[..], &args].concat(), &[target]) else {
-            return;
-        };
-        assert_eq!(said.status, 2, "{}", said.stderr);
-        assert!(said.stderr.contains("40001"), "{}", said.stderr);
-    }
-}

@@ -1,7 +1,7 @@
 //! TCP sockets: each sends one probe, and what becomes of it is told as the answer to the SYN that
 //! the caller wrote.
 
-use super::super::{Options, Socket};
+use super::super::{OpenError, Options, Socket};
 use super::*;
 use hopshot_core::{Changes, Match, Protocol, Tcp, TcpAnswer, TcpOptions};
 use hopshot_engine::{ProbeProtocol, SocketKind};
@@ -233,6 +233,47 @@ fn an_error_is_the_answer_to_the_probe_of_its_socket() {
                     }
                     let changes = Changes::default();
                     assert_eq!(found, Some(Match { index, changes }));
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn one_flow_has_a_port_for_good_which_is_nobody_elses() {
+    in_namespace(
+        "socket::tests::tcp::one_flow_has_a_port_for_good_which_is_nobody_elses",
+        "",
+        || {
+            for loopback in LOOPBACKS {
+                let target = address(loopback);
+                let family = AddressFamily::of(target);
+                let server = TcpListener::bind((target, 0)).unwrap();
+                let port = server.local_addr().unwrap().port();
+                let open = |source_port| {
+                    let options = TcpOptions::Full;
+                    let options = Options {
+                        protocol: ProbeProtocol::Tcp { port, options },
+                        kind: Some(SocketKind::Tcp),
+                        one_flow: true,
+                        source_port,
+                        ..Options::default()
+                    };
+                    Socket::open(family, &options)
+                };
+                let mut socket = open(None).unwrap();
+                let own = socket.ident().unwrap();
+                assert_eq!((socket.room(), own >= 0x8000), (Some(1), true));
+                for taken in [own, port] {
+                    assert_eq!(open(Some(taken)).unwrap_err(), OpenError::PortInUse);
+                }
+                let probes = probes(port);
+                for index in 0..3 {
+                    send(&mut socket, &probes, target, index).unwrap();
+                    let said = answer(&mut socket, &probes);
+                    assert_eq!(said, Some((index, TcpAnswer::SynAck)));
+                    let (_, from) = server.accept().unwrap();
+                    assert_eq!(from.port(), own);
                 }
             }
         },
