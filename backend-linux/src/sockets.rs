@@ -7,12 +7,11 @@ use crate::neighbour::Neighbours;
 use crate::refusal::{no_route, refused};
 use crate::socket::{
     AnswerKey, Arrival, FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources,
-    Spares,
+    Spares, files_permitted,
 };
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
-use rustix::process::Resource;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -433,8 +432,5 @@ impl Sockets {
 
 /// How many pairs this process may well have.
 fn pairs_permitted() -> usize {
-    let files = rustix::process::getrlimit(Resource::Nofile).current;
-    files.map_or(usize::MAX, |files| {
-        usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
-    })
+    files_permitted() / FILES_PER_PAIR
 }

@@ -11,6 +11,7 @@ use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use rustix::net::{AddressFamily as Domain, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::process::Resource;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -145,6 +146,22 @@ pub(super) fn apply(
         bind_source(fd, source, port, interface.as_ref(), family)?;
     }
     Ok(interface)
+}
+
+/// Returns how many descriptors this process may have.
+pub(crate) fn files_permitted() -> usize {
+    let files = rustix::process::getrlimit(Resource::Nofile).current;
+    let files = files.map(|files| usize::try_from(files).unwrap_or(usize::MAX));
+    files.unwrap_or(usize::MAX)
+}
+
+/// Returns the error that a refusal to bind a source port means.
+pub(super) fn port_refused(error: OpenError) -> OpenError {
+    match error {
+        OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
+        OpenError::Other(Errno::ACCESS) => OpenError::PortNotPermitted,
+        error => error,
+    }
 }
 
 /// Makes a socket send by an interface: by its number, or where that is refused by its name, which

@@ -3,7 +3,7 @@
 
 use super::arrival::Received;
 use super::needs::Lacks;
-use super::options::{OpenError, Options, bind_interface};
+use super::options::{OpenError, Options, bind_interface, files_permitted};
 use super::udp;
 use super::unprivileged::Socket;
 use crate::clock;
@@ -13,7 +13,6 @@ use hopshot_core::wire::AddressFamily;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::process::Resource;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -64,9 +63,7 @@ impl Spares {
     /// # Errors
     /// See [`OpenError`]: also if then there are few descriptors left.
     pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
-        let files = rustix::process::getrlimit(Resource::Nofile).current;
-        let files = usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let count = (files / FILES_PER_SPARE).clamp(1, MOST);
+        let count = (files_permitted() / FILES_PER_SPARE).clamp(1, MOST);
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let (mut places, mut interface) = (Vec::with_capacity(count), None);
         for index in 0..count {

@@ -11,7 +11,8 @@
 
 use super::arrival::{Arrival, Received};
 use super::needs::{Lacks, Necessity, Nicety};
-use super::options::{OpenError, Options, apply, endpoint, errors, open, set};
+use super::one_port::OnePort;
+use super::options::{OpenError, Options, apply, endpoint, errors, files_permitted, open, set};
 use super::queue::{Origin, Packet, Queue};
 use super::unprivileged;
 use crate::clock;
@@ -24,8 +25,6 @@ use hopshot_engine::{Clock, SocketKind};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
-use rustix::process::Resource;
-use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
@@ -48,18 +47,6 @@ const FILES_PER_PLACE: usize = 16;
 /// section 2).
 const LONGEST: Duration = Duration::from_millis(950);
 
-/// How long a probe of one flow keeps the next from leaving if nothing answers it, at least: to a
-/// hop that is nearer than others that have answered, and to one behind them, which may be much
-/// farther away.
-const TURN: Duration = Duration::from_millis(150);
-const TURN_BEHIND: Duration = Duration::from_millis(480);
-
-/// RTTs after which the next hop may still be an ocean or a satellite away.
-const NEARBY: Duration = Duration::from_millis(20);
-
-/// Ports that are tried for one that is free.
-const TRIES: usize = 64;
-
 /// Marks the timer among the events.
 const TIMER: u64 = u64::MAX;
 
@@ -79,40 +66,10 @@ pub(crate) struct Socket {
     /// The interface that all are bound to.
     interface: Option<Interface>,
     /// Where all probes leave from one port.
-    flow: Option<Flow>,
+    one_port: Option<OnePort>,
     /// Whether the timer goes off by the time that the first probe has been under way for too long.
     is_armed: bool,
     pub(super) lacks: Lacks,
-}
-
-/// The one port of all probes, which leave one after the other.
-#[derive(Debug)]
-struct Flow {
-    port: u16,
-    /// The greatest RTT and the farthest hop of the probes to this target that were answered.
-    target: Option<IpAddr>,
-    slowest: Duration,
-    farthest: u8,
-}
-
-impl Flow {
-    /// Returns how long a probe to a hop may keep the next from leaving.
-    fn turn(&self, hop_limit: u8) -> Duration {
-        let slowest = self.slowest;
-        if hop_limit <= self.farthest {
-            return slowest.saturating_mul(2).max(TURN);
-        }
-        match slowest < NEARBY {
-            true => LONGEST,
-            false => slowest.saturating_mul(4).max(TURN_BEHIND).min(LONGEST),
-        }
-    }
-
-    /// Records the answer to a probe.
-    fn note(&mut self, probe: &Probe, at: Instant) {
-        self.slowest = self.slowest.max(at.saturating_since(probe.left));
-        self.farthest = self.farthest.max(probe.hop_limit);
-    }
 }
 
 /// One of the sockets.
@@ -158,26 +115,19 @@ impl Socket {
         if options.precise {
             lacks.note(Nicety::DepartureStamps, Err(Errno::OPNOTSUPP));
         }
-        let files = rustix::process::getrlimit(Resource::Nofile).current;
-        let files = usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let files = files_permitted();
         let count = match options.one_flow {
             true => 1,
             false => (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end()),
         };
-        let (mut flow, mut interface) = (None, None);
+        let (mut one_port, mut interface) = (None, None);
         let mut places = Vec::with_capacity(count);
         for index in 0..count {
             let (fd, bound) = open_place(family, options, &mut lacks)?;
             interface = bound;
             if options.one_flow {
-                let (port, bound) = bind_for_good(&fd, family, options)?;
-                interface = bound;
-                flow = Some(Flow {
-                    port,
-                    target: None,
-                    slowest: Duration::ZERO,
-                    farthest: 0,
-                });
+                let (port, bound) = OnePort::bind(&fd, family, options)?;
+                (one_port, interface) = (Some(port), bound);
             }
             // Edge-triggered: an unconnected socket would be ready all the time.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
@@ -198,7 +148,7 @@ impl Socket {
             events,
             timer,
             interface,
-            flow,
+            one_port,
             is_armed: false,
             lacks,
         };
@@ -209,8 +159,8 @@ impl Socket {
 
     /// The source port of all probes, if they have one in common.
     pub(crate) const fn port(&self) -> Option<u16> {
-        match &self.flow {
-            Some(flow) => Some(flow.port),
+        match &self.one_port {
+            Some(port) => Some(port.number),
             None => None,
         }
     }
@@ -283,17 +233,16 @@ impl Socket {
         Ok(left)
     }
 
-    /// Ends the probe of the one flow if it has had its turn.
+    /// Ends the probe that has the one port, if it has had its turn.
     fn take_turns(&mut self, next_target: IpAddr) {
-        let Some(flow) = &mut self.flow else { return };
-        if flow.target != Some(next_target) {
-            flow.target = Some(next_target);
-            (flow.slowest, flow.farthest) = (Duration::ZERO, 0);
-        }
+        let Some(port) = &mut self.one_port else {
+            return;
+        };
+        port.turn_to(next_target);
         let now = clock::now();
         let is_over = |probe: &Probe| {
             probe.target != next_target
-                || now.saturating_since(probe.left) > flow.turn(probe.hop_limit)
+                || now.saturating_since(probe.left) > port.turn(probe.hop_limit, LONGEST)
         };
         let over = self
             .places
@@ -394,8 +343,8 @@ impl Socket {
             self.release(index);
             let from = unprivileged::sender(packet.report.as_ref(), packet.peer)?;
             // The kernel has compared what it sent.
-            if let Some(flow) = &mut self.flow {
-                flow.note(&probe, packet.at);
+            if let Some(port) = &mut self.one_port {
+                port.note(probe.hop_limit, packet.at.saturating_since(probe.left));
             }
             let len = packet.len;
             let known = len.min(probe.message.len());
@@ -425,8 +374,8 @@ impl Socket {
             None => (told, Clock::User),
         };
         self.release(index);
-        if let Some(flow) = &mut self.flow {
-            flow.note(&probe, at);
+        if let Some(port) = &mut self.one_port {
+            port.note(probe.hop_limit, at.saturating_since(probe.left));
         }
         let flags = Flags(flags.0 | Flags::ACK.0);
         let len = reply(&probe.message, flags, buf)?;
@@ -513,34 +462,6 @@ fn open_place(
         }
     };
     Ok((fd, interface))
-}
-
-/// Binds a socket to the port of the options, or to one that is free. A port that the kernel had
-/// chosen would be gone after the first probe. Returns the port, and the interface that the socket
-/// is bound to.
-fn bind_for_good(
-    fd: &OwnedFd,
-    family: AddressFamily,
-    options: &Options,
-) -> Result<(u16, Option<Interface>), OpenError> {
-    let bind =
-        |port| unprivileged::bind(fd, family, options, port).map(|interface| (port, interface));
-    if let Some(port) = options.source_port {
-        return bind(port).map_err(|error| match error {
-            OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
-            OpenError::Other(Errno::ACCESS) => OpenError::PortNotPermitted,
-            error => error,
-        });
-    }
-    for _ in 0..TRIES {
-        let mut random = [0; 2];
-        getrandom(&mut random, GetRandomFlags::empty())?;
-        match bind(0x8000 | u16::from_ne_bytes(random)) {
-            Err(OpenError::Other(Errno::ADDRINUSE)) => {}
-            bound => return bound,
-        }
-    }
-    Err(OpenError::PortInUse)
 }
 
 const fn received(from: IpAddr, len: usize, packet: Packet) -> Received {

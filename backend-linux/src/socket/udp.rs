@@ -4,14 +4,13 @@
 //! [`spares`](super::spares) send detours.
 
 use super::needs::Lacks;
-use super::options::{OpenError, Options, apply, open, set};
+use super::options::{OpenError, Options, apply, open, port_refused, set};
 use super::queue::Packet;
 use super::unprivileged::{self, Kind, Known, Socket, share};
 use crate::interface::Interface;
 use crate::sys::Name;
 use hopshot_core::wire::{AddressFamily, udp};
 use hopshot_engine::SocketKind;
-use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,13 +32,8 @@ pub(super) fn open_pair(
     lacks: Lacks,
 ) -> Result<Socket, OpenError> {
     let sender = open(family, UDP.name, options.protocol)?;
-    bind(&sender, family, options, options.source_port.unwrap_or(0)).map_err(
-        |error| match error {
-            OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
-            OpenError::Other(Errno::ACCESS) => OpenError::PortNotPermitted,
-            error => error,
-        },
-    )?;
+    let port = options.source_port.unwrap_or(0);
+    bind(&sender, family, options, port).map_err(port_refused)?;
     let port = SocketAddr::try_from(rustix::net::getsockname(&sender)?)?.port();
     let receiver = open(family, UDP.name, options.protocol)?;
     share([&sender, &receiver], true)?;
