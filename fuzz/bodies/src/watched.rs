@@ -349,7 +349,7 @@ impl<const N: usize> Watched<N> {
                 self.tally.duplicates = self.tally.duplicates.saturating_add(1);
             }
             Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
-            Err(Discard::Unattributed) if self.tracer.protocol().detours() => {
+            Err(Discard::Unattributed) if self.tracer.protocol().may_be_unattributed() => {
                 self.tally.unattributed = self.tally.unattributed.saturating_add(1);
             }
             _ => {}
