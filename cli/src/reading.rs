@@ -29,6 +29,11 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             "Hop {hop} answers in the name of {target}, but {by} finds {router} there: {who}."
         ));
     }
+    if is_said_weakly(route) {
+        return Some(format!(
+            "{target} seems to answer, but quotes too little of a probe to prove it."
+        ));
+    }
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
     if let Some(answer) = knock {
         let state = PortState::of_answer(answer);
@@ -93,9 +98,14 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             "no hop answered within 0.95 s, as long as TCP sockets wait; check the interface (-i), \
              the gateway and the firewalls, or use --socket raw, as root"
         }
-        Some(StopReason::Timeout) if route.tally().unattributed > 0 => {
+        Some(StopReason::Timeout)
+            if route.unattributed() > 0 && route.hops().all(|hop| hop.replies().count() == 0) =>
+        {
             "routers answered, but quoted too little of a probe for UDP sockets; use --socket raw, \
              as root"
+        }
+        Some(StopReason::Timeout) if route.unattributed() > 0 => {
+            "nothing more came: filtered, down, or an open port that says nothing"
         }
         Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
             "no hop answered at all; check the interface (-i), the gateway and the firewalls"
@@ -129,6 +139,17 @@ fn only_knock_shows(route: &Route) -> Option<PortState> {
         .any(|hop| hop.replies().any(|reply| state(reply).is_some()));
     let knock = route.knock().filter(|_| !is_shown)?;
     PortState::of_answer(knock)
+}
+
+/// Whether UDP sockets have heard the target without proof alone.
+fn is_said_weakly(route: &Route) -> bool {
+    let target = route.summary().target;
+    let mut replies = route
+        .hops()
+        .flat_map(|hop| hop.replies().collect::<Vec<_>>());
+    route.unattributed() > 0
+        && !route.reached()
+        && replies.any(|reply| reply.from == target && !reply.is_proven())
 }
 
 /// Whether this machine took a probe to send: it may say later that it goes nowhere.

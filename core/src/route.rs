@@ -68,9 +68,6 @@ pub struct Tally {
     pub late: u16,
     /// Messages with our ident but without our cookie: forgeries.
     pub forged: u16,
-    /// Errors that quoted too little to tell which probe they are about: see
-    /// [`Udp::detours`](crate::Udp::detours).
-    pub unattributed: u16,
 }
 
 /// A fraction of the probes to a hop: so many of so many.
@@ -96,7 +93,6 @@ impl Tally {
         duplicates: 0,
         late: 0,
         forged: 0,
-        unattributed: 0,
     };
 }
 

@@ -109,6 +109,7 @@ pub struct TracerIn<S, P = Echo> {
     next_send: Instant,
     ended: Option<StopReason>,
     tally: Tally,
+    unattributed: u8,
     memory: S,
 }
 
@@ -152,6 +153,7 @@ impl<S, P: Protocol> TracerIn<S, P> {
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
             tally: Tally::NONE,
+            unattributed: 0,
             memory,
         }
     }
@@ -183,6 +185,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
+        self.unattributed = 0;
         self.path = Path::beginning_at(config.first_hop);
         self.quiet = None;
         self.ended = None;
@@ -353,7 +356,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             Err(Discard::Duplicate) => &mut self.tally.duplicates,
             Err(Discard::WrongCookie) => &mut self.tally.forged,
             Err(Discard::Unattributed) if self.protocol.may_be_unattributed() => {
-                &mut self.tally.unattributed
+                self.unattributed = self.unattributed.saturating_add(1);
+                return accepted;
             }
             _ => return accepted,
         };
@@ -517,6 +521,13 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
     }
 
+    /// Returns how many errors quoted too little to tell which probe they are about, up to 255: see
+    /// [`Udp::detours`](crate::Udp::detours).
+    #[must_use]
+    pub const fn unattributed(&self) -> u8 {
+        self.unattributed
+    }
+
     /// Shows what is known so far.
     #[must_use]
     pub fn route(&self) -> RouteView<'_> {
@@ -571,7 +582,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     fn is_blind(&self) -> bool {
         self.protocol.detours()
             && !self.protocol.connects()
-            && self.tally.unattributed > 0
+            && self.unattributed > 0
             && self.config.sweep() != Sweep::Burst
     }
 

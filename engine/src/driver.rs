@@ -293,6 +293,8 @@ impl<L: Link> Driver<L> {
             .collect();
         let first = usize::from(wanted.ident).checked_rem(listeners.len())?;
         listeners.rotate_left(first);
+        // Those beside one that has detours are for checks.
+        listeners.sort_by_key(|(_, listener)| !listener.port.detours);
         listeners.into_iter().find_map(|(index, listener)| {
             let (identities, ident) = (&mut listener.identities, listener.port.ident);
             Some((index, identities.take(self.next, config, wanted, ident)?))

@@ -298,6 +298,13 @@ impl Route {
         self.extensions.get(&probe).unwrap_or(&NONE)
     }
 
+    /// Returns how many errors quoted too little to tell which probe they are about, up to 255. It
+    /// happens on [UDP sockets](crate::SocketKind::Udp).
+    #[must_use]
+    pub fn unattributed(&self) -> u8 {
+        self.tracer.unattributed()
+    }
+
     /// Returns counts of what else arrived.
     #[must_use]
     pub fn tally(&self) -> Tally {

@@ -197,6 +197,10 @@ impl Probes {
                 "--socket tcp and --paths: those take raw sockets",
             ),
             (
+                self.paths && self.protocol.one_flow,
+                "--one-flow and --paths: each path is of another flow",
+            ),
+            (
                 self.protocol.source_port.is_some()
                     && matches!(self.socket, Socket::Tcp)
                     && !self.protocol.one_flow,

@@ -70,6 +70,7 @@ pub(crate) struct Watched<const N: usize> {
     pub(crate) sent: Vec<Sent>,
     stopped: Option<StopReason>,
     tally: Tally,
+    unattributed: u8,
 }
 
 impl<const N: usize> Watched<N> {
@@ -91,6 +92,7 @@ impl<const N: usize> Watched<N> {
             sent: Vec::new(),
             stopped: None,
             tally: Tally::default(),
+            unattributed: 0,
         })
     }
 
@@ -191,6 +193,7 @@ impl<const N: usize> Watched<N> {
         self.sent.clear();
         self.stopped = None;
         self.tally = Tally::default();
+        self.unattributed = 0;
         self.check();
     }
 
@@ -350,7 +353,7 @@ impl<const N: usize> Watched<N> {
             }
             Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
             Err(Discard::Unattributed) if self.tracer.protocol().may_be_unattributed() => {
-                self.tally.unattributed = self.tally.unattributed.saturating_add(1);
+                self.unattributed = self.unattributed.saturating_add(1);
             }
             _ => {}
         }
@@ -444,6 +447,7 @@ impl<const N: usize> Watched<N> {
         let mut expected = self.tally;
         expected.late = late;
         assert_eq!(route.tally(), expected);
+        assert_eq!(self.tracer.unattributed(), self.unattributed);
         assert!(usize::from(late) <= self.sent.len());
         assert_eq!(self.tracer.config(), &self.config);
         let mut last = 0;

@@ -31,11 +31,16 @@ impl Machine {
             false => &[],
         };
         let is_permitted = |it: &&ProbeProtocol| has_pings || **it != ProbeProtocol::Icmp;
-        let all = protocols.iter().filter(is_permitted).chain(checks);
+        let own = protocols.iter().filter(is_permitted).map(|it| (it, true));
+        let all = own.chain(checks.iter().map(|it| (it, false)));
         let random = &mut machine.random;
         machine.ports = all
-            .flat_map(|protocol| {
-                [AddressFamily::V4, AddressFamily::V6].map(|family| port(family, *protocol, random))
+            .flat_map(|(protocol, is_own)| {
+                [AddressFamily::V4, AddressFamily::V6].map(|family| {
+                    let port = port(family, *protocol, random);
+                    let detours = is_own && port.kind == SocketKind::Udp;
+                    Port { detours, ..port }
+                })
             })
             .collect();
         machine
@@ -59,6 +64,6 @@ fn port(family: AddressFamily, protocol: ProbeProtocol, random: &mut fastrand::R
         own_port: None,
         room,
         target_port: protocol.port(),
-        detours: kind == SocketKind::Udp,
+        detours: false,
     }
 }

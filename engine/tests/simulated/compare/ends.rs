@@ -130,3 +130,22 @@ fn a_proxy_for_tcp_is_no_target() {
         seen.shows_ends_alone();
     });
 }
+
+#[test]
+fn a_side_by_udp_sockets_hears_routers_that_quote_little_whatever_checks_there_are() {
+    let mut scenario = path();
+    let short = [2, 5, 11];
+    scenario.hop.extend(short.map(|hop| Hop {
+        quote: Some(8),
+        ..at(hop)
+    }));
+    each(&scenario, &USUAL, |seen| {
+        let side = &seen.result.sides()[1];
+        let route = side.route.as_ref().unwrap();
+        for hop in 1..12 {
+            let its = route.hops().find(|it| it.number() == hop).unwrap();
+            let from: Vec<_> = its.replies().map(|reply| reply.from).collect();
+            assert!(from.contains(&seen.router(hop)), "hop {hop}: {}", seen.told);
+        }
+    });
+}
