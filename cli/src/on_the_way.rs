@@ -18,7 +18,7 @@ fn of_detours(route: &Route) -> Vec<String> {
         hops.any(|hop| hop.replies().any(|reply| reply.is_proven()))
     };
     let (proven, short): (Vec<u8>, Vec<u8>) = route.off_flow().partition(is_proven);
-    if proven.is_empty() && short.is_empty() && route.unattributed() > 0 {
+    if proven.is_empty() && short.is_empty() && route.has_unattributed() {
         let told = "Some routers quote too little of a probe for UDP sockets, so they look silent: as \
                     root, --socket raw hears them.";
         return vec![told.to_owned()];

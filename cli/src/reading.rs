@@ -99,12 +99,12 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
              the gateway and the firewalls, or use --socket raw, as root"
         }
         Some(StopReason::Timeout)
-            if route.unattributed() > 0 && route.hops().all(|hop| hop.replies().count() == 0) =>
+            if route.has_unattributed() && route.hops().all(|hop| hop.replies().count() == 0) =>
         {
             "routers answered, but quoted too little of a probe for UDP sockets; use --socket raw, \
              as root"
         }
-        Some(StopReason::Timeout) if route.unattributed() > 0 => {
+        Some(StopReason::Timeout) if route.has_unattributed() => {
             "nothing more came: filtered, down, or an open port that says nothing"
         }
         Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
@@ -147,7 +147,7 @@ fn is_said_weakly(route: &Route) -> bool {
     let mut replies = route
         .hops()
         .flat_map(|hop| hop.replies().collect::<Vec<_>>());
-    route.unattributed() > 0
+    route.has_unattributed()
         && !route.reached()
         && replies.any(|reply| reply.from == target && !reply.is_proven())
 }

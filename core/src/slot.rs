@@ -39,6 +39,9 @@ const TARGETS: u8 = 1 << 7;
 /// The bit of `attempt` that says that the probe left on a flow of its own.
 const APART: u8 = 1 << 7;
 
+/// The bit of an attempt that says that an answer came which names no probe: in the first probe.
+const FOLLOWED: u8 = 1 << 6;
+
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
 #[inline(never)]
@@ -91,7 +94,7 @@ impl Slot {
     pub(crate) const fn id(&self) -> ProbeId {
         ProbeId {
             hop: self.hop,
-            attempt: self.attempt & !APART,
+            attempt: self.attempt & !(APART | FOLLOWED),
         }
     }
 
@@ -103,6 +106,16 @@ impl Slot {
     /// Whether it left on a flow of its own.
     pub(crate) const fn is_apart(&self) -> bool {
         self.attempt & APART != 0
+    }
+
+    /// Remembers that an answer came after it which names no probe.
+    pub(crate) const fn set_followed(&mut self) {
+        self.attempt |= FOLLOWED;
+    }
+
+    /// Whether an answer came after it which names no probe.
+    pub(crate) const fn is_followed(&self) -> bool {
+        self.attempt & FOLLOWED != 0
     }
 
     pub(crate) const fn sent(&self) -> Instant {

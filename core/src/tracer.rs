@@ -109,7 +109,6 @@ pub struct TracerIn<S, P = Echo> {
     next_send: Instant,
     ended: Option<StopReason>,
     tally: Tally,
-    unattributed: u8,
     memory: S,
 }
 
@@ -153,7 +152,6 @@ impl<S, P: Protocol> TracerIn<S, P> {
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
             tally: Tally::NONE,
-            unattributed: 0,
             memory,
         }
     }
@@ -185,7 +183,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
-        self.unattributed = 0;
         self.path = Path::beginning_at(config.first_hop);
         self.quiet = None;
         self.ended = None;
@@ -356,7 +353,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             Err(Discard::Duplicate) => &mut self.tally.duplicates,
             Err(Discard::WrongCookie) => &mut self.tally.forged,
             Err(Discard::Unattributed) if self.protocol.may_be_unattributed() => {
-                self.unattributed = self.unattributed.saturating_add(1);
+                if let Some(first) = self.memory.probes_mut().first_mut() {
+                    first.set_followed();
+                }
                 return accepted;
             }
             _ => return accepted,
@@ -521,11 +520,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
     }
 
-    /// Returns how many errors quoted too little to tell which probe they are about, up to 255: see
+    /// Returns whether an error came that quoted too little to tell which probe it is about: see
     /// [`Udp::detours`](crate::Udp::detours).
     #[must_use]
-    pub const fn unattributed(&self) -> u8 {
-        self.unattributed
+    pub fn has_unattributed(&self) -> bool {
+        self.memory.probes().first().is_some_and(Slot::is_followed)
     }
 
     /// Shows what is known so far.
@@ -582,7 +581,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     fn is_blind(&self) -> bool {
         self.protocol.detours()
             && !self.protocol.connects()
-            && self.unattributed > 0
+            && self.has_unattributed()
             && self.config.sweep() != Sweep::Burst
     }
 

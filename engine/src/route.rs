@@ -298,11 +298,11 @@ impl Route {
         self.extensions.get(&probe).unwrap_or(&NONE)
     }
 
-    /// Returns how many errors quoted too little to tell which probe they are about, up to 255. It
+    /// Returns whether an error came that quoted too little to tell which probe it is about. It
     /// happens on [UDP sockets](crate::SocketKind::Udp).
     #[must_use]
-    pub fn unattributed(&self) -> u8 {
-        self.tracer.unattributed()
+    pub fn has_unattributed(&self) -> bool {
+        self.tracer.has_unattributed()
     }
 
     /// Returns counts of what else arrived.
