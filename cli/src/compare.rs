@@ -101,7 +101,7 @@ fn target(mut sides: impl Iterator<Item = Begun>) -> IpAddr {
     target.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// What is known of each side so far.
+/// Returns what is known of each side so far.
 fn columns(compare: &Compare) -> Vec<Column<'_>> {
     let mut routes = compare.routes();
     let mut hops = || routes.next().flatten().map(|route| route.hops());

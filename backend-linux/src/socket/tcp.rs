@@ -65,7 +65,7 @@ pub(crate) struct Socket {
     timer: OwnedFd,
     /// The interface that all are bound to.
     interface: Option<Interface>,
-    /// Where all probes leave from one port.
+    /// The port of all probes, if they share one.
     one_port: Option<OnePort>,
     /// Whether the timer goes off by the time that the first probe has been under way for too long.
     is_armed: bool,

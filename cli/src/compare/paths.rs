@@ -75,7 +75,7 @@ fn start(args: &Args, host: &str, sides: &Sides) -> Result<(Session, ComparePath
     Ok((session, opened.start_at_both(v4, v6)?))
 }
 
-/// What is known of each side so far.
+/// Returns what is known of each side so far.
 fn known(compare: &ComparePaths) -> Vec<(Side, Graph)> {
     let sides = compare.sides().zip(compare.graphs());
     sides
