@@ -78,6 +78,10 @@ pub(crate) struct Knock {
     pub(crate) answer: Option<Reply>,
     /// Whether its answer comes without a hop limit. Then checks tell the distance.
     pub(crate) is_mute: bool,
+    /// Whether it may have to wait until another probe of the trace has had its turn.
+    pub(crate) takes_turns: bool,
+    /// Whether its answer is all that is waited for.
+    pub(crate) is_awaited: bool,
     /// The distance of the target as far as it is remembered.
     pub(crate) remembered: Option<u8>,
     /// How often it may be looked farther on for a target that has answered.
@@ -144,6 +148,8 @@ pub(crate) struct Held {
     failures: u32,
     /// Why it could not be sent the last time.
     pub(crate) error: Option<SendError>,
+    /// Whether only room for it was missing.
+    is_for_room: bool,
 }
 
 impl Held {
@@ -164,6 +170,7 @@ impl Held {
             due: now,
             failures: 0,
             error: None,
+            is_for_room: false,
         }
     }
 
@@ -278,6 +285,7 @@ impl Running {
                 due,
                 failures,
                 error: Some(error),
+                is_for_room: is_full,
                 ..held
             });
             return Some(due);
@@ -317,6 +325,18 @@ impl Running {
         let left = self.left.filter(|_| self.knock.is_mute);
         let overdue = left.map(|left| left.saturating_add(SILENCE));
         overdue.filter(|_| self.is_silent())
+    }
+
+    /// The nearest hop that was probed.
+    pub(crate) fn first_probed(&self) -> Option<u8> {
+        let first = self.tracer.route().hops().next();
+        first.map(|hop| hop.number())
+    }
+
+    /// The farthest hop that was probed, or the one to begin with.
+    pub(crate) fn farthest(&self) -> u8 {
+        let last = self.tracer.route().hops().last();
+        last.map_or(self.tracer.config().first_hop, |hop| hop.number())
     }
 
     /// Whether nobody has answered its own probes.
@@ -420,13 +440,18 @@ impl Running {
 
     /// Ends the trace with what is known.
     pub(crate) fn interrupt(&mut self) {
-        if let Some(Held {
-            probe,
-            error: Some(error),
-            ..
-        }) = self.held.take()
-        {
-            self.tracer.fail(probe, error);
+        match self.held.take() {
+            // It only waited for others.
+            Some(held) if held.is_for_room && self.left.is_some() => self.tracer.unsent(held.probe),
+            Some(Held {
+                probe,
+                error: Some(error),
+                ..
+            }) => self.tracer.fail(probe, error),
+            _ => {}
+        }
+        if self.knock.is_awaited {
+            let _ = self.tracer.start_from(self.tracer.config().first_hop);
         }
         self.tracer.stop();
     }

@@ -1,7 +1,7 @@
 //! TCP by sockets that every user may open: each probe is the SYN of a connect(2).
 
 use crate::world::users::{Copy, NOBODY, can_be_nobody};
-use crate::world::{FAMILIES, HOPSHOT, command_on_chain, hopshot, in_lab};
+use crate::world::{FAMILIES, HOPSHOT, command_in_scenario, command_on_chain, hopshot, in_lab};
 use serde_json::Value;
 
 /// The last hop of a chain of three routers.
@@ -260,4 +260,38 @@ fn on_one_flow_the_path_is_that_of_raw_sockets_with_the_same_port() {
     }
     // Another port takes another path.
     assert!(paths.first() != paths.get(1));
+}
+
+/// A trace by one port, of a target behind six silent routers and a firewall that drops pings.
+fn on_one_flow(target: &str, script: &str) -> Option<Value> {
+    let options = "-n -q1 --json -T --socket tcp --one-flow --no-checks";
+    let script = format!("{script} \"$0\" {options} {target}; exit 0");
+    let said = command_in_scenario("no-icmp", true, &["sh", "-c", &script, HOPSHOT])?;
+    Some(said.json())
+}
+
+#[test]
+fn on_one_flow_a_target_behind_silent_routers_is_knocked_at() {
+    for (_, target) in FAMILIES {
+        let Some(document) = on_one_flow(target, "") else {
+            return;
+        };
+        assert_eq!(document["distance"], 12, "{document}");
+        assert_eq!(document["knock"], "syn_ack", "{document}");
+        assert_eq!(document["one_flow"], true, "{document}");
+        let heard: Vec<usize> = shown(&document).iter().map(Vec::len).collect();
+        assert_eq!(heard, [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1], "{document}");
+    }
+}
+
+#[test]
+fn on_one_flow_a_probe_that_waits_for_its_turn_has_not_failed_when_the_trace_is_interrupted() {
+    for (_, target) in FAMILIES {
+        // A moment at which the probe to hop 7 waits for that to hop 6, as a rule.
+        let Some(document) = on_one_flow(target, "timeout --foreground -s INT 0.4") else {
+            return;
+        };
+        assert_eq!(document["stop_reason"], "interrupted", "{document}");
+        assert!(!document.to_string().contains("unavailable"), "{document}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Aside, Asides, Endurance, Running};
 use crate::schedule::Schedule;
 use crate::trace_id::TraceId;
-use hopshot_core::{Config, Evidence, Instant, Kind, Reply, Sweep};
+use hopshot_core::{Config, Evidence, Instant, Kind, Reply, StopReason, Sweep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -33,6 +33,13 @@ const STEPS: u8 = 8;
 
 /// Where no router as far as this answers, none does, most likely.
 const DARK: u8 = 5;
+
+/// The wait for a knock that has left behind all other probes, at least: the target may be an ocean
+/// behind the last router.
+const BEHIND: Duration = Duration::from_millis(480);
+
+/// From one look for that to the next.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Targets whose proxies are remembered.
 const MOST_PROXIES: usize = 1_024;
@@ -50,6 +57,7 @@ impl<L: Link> Driver<L> {
         let at_once = at_once && !is_mute;
         trace.knock.is_permitted = true;
         trace.knock.is_mute = is_mute;
+        trace.knock.takes_turns = listener.is_some_and(|listener| listener.port.room == Some(1));
         trace.knock.remembered = remembered;
         trace.knock.steps = STEPS;
         if at_once {
@@ -114,36 +122,66 @@ impl<L: Link> Driver<L> {
         let knock = trace.knock.answer.filter(|_| trace.knock.is_mute)?;
         let (route, config) = (trace.tracer.route(), trace.tracer.config());
         let patience = overdue(knock.rtt).saturating_mul(config.patience.into());
-        let (first_hop, max_hops) = (config.first_hop, config.max_hops);
-        let mut probed = route.hops().map(|hop| hop.number());
-        let is_from_start = probed.next()? == first_hop;
-        let farthest = probed.last().unwrap_or(first_hop);
+        let is_from_start = trace.first_probed()? == config.first_hop;
         if route.distance().is_some() || route.stop_reason().is_some() {
             return None;
         }
+        let farthest = trace.farthest();
         let known = trace.knock.edge.filter(|(edge, _)| *edge >= farthest);
         let (edge, since) = *trace.knock.edge.insert(known.unwrap_or((farthest, now)));
         let over = since.saturating_add(patience);
-        let is_dark = trace.is_silent() && farthest >= DARK.min(max_hops);
-        let ends = is_dark && is_from_start && trace.head.is_none();
-        let may_step = !is_dark && trace.knock.steps > 0 && farthest < max_hops;
+        let ends = is_dark(trace) && is_from_start && trace.head.is_none();
         // What was permitted last is to have left.
-        if farthest < edge || !ends && !may_step {
+        if farthest < edge || !ends && !may_step(trace) {
             return None;
         }
         if over <= now && ends {
             trace.tracer.conclude();
         } else if over <= now {
-            trace.knock.steps -= 1;
-            trace.knock.edge = Some((farthest.saturating_add(1), now));
-            trace.tracer.expect(farthest.saturating_add(1), false);
+            step(trace, now);
         }
         Some(over.max(now))
+    }
+
+    /// Waits for a knock of a trace that has ended, and looks for the target that has answered it.
+    /// Where probes leave one after the other the knock may have left last. Returns when to look
+    /// again.
+    fn outlast(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        let trace = self.traces.get(&id)?;
+        let (route, knock) = (trace.tracer.route(), &trace.knock);
+        let is_over = route.stop_reason() == Some(StopReason::Quiet) && route.distance().is_none();
+        if !is_over || !knock.takes_turns || trace.head.is_some() {
+            return None;
+        }
+        let is_awaited = knock.answer.is_none() && self.is_knocking(trace, now);
+        let trace = self.traces.get_mut(&id)?;
+        trace.knock.is_awaited = is_awaited;
+        if is_awaited {
+            return Some(now.saturating_add(GLANCE));
+        }
+        if trace.knock.answer.is_none() || !may_step(trace) {
+            return None;
+        }
+        step(trace, now);
+        let first_hop = trace.tracer.config().first_hop;
+        trace.tracer.start_from(first_hop).ok()?;
+        Some(now)
+    }
+
+    /// Whether an answer to a trace's knock may still come.
+    fn is_knocking(&self, trace: &Running, now: Instant) -> bool {
+        let is_knock = |aside: &TraceId| self.asides.get(aside).is_some_and(|it| !it.is_check);
+        let knock = trace.asides.iter().copied().find(is_knock);
+        let age = knock.and_then(self.age_of_asides(now));
+        age.is_some_and(|age| age < BEHIND)
     }
 
     /// Looks whether it is the target that has answered a trace that is about to end. Returns when
     /// to look again if that isn't known yet.
     pub(super) fn check(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        if let Some(due) = self.outlast(id, now) {
+            return Some(due);
+        }
         let trace = self.traces.get(&id)?;
         match trace.checks.todo(&trace.tracer, self.age_of_asides(now)) {
             Todo::Ask(hop) if self.ask_as_far(id, hop) => Some(now),
@@ -265,6 +303,25 @@ impl<L: Link> Driver<L> {
             trace.reasons.checks += checks;
         }
     }
+}
+
+/// Whether nobody has answered a trace, although it has looked where somebody would be.
+fn is_dark(trace: &Running) -> bool {
+    trace.is_silent() && trace.farthest() >= DARK.min(trace.tracer.config().max_hops)
+}
+
+/// Whether a target that has answered the knock may be looked for one hop farther on.
+fn may_step(trace: &Running) -> bool {
+    let is_last = trace.farthest() >= trace.tracer.config().max_hops;
+    !is_dark(trace) && trace.knock.steps > 0 && !is_last
+}
+
+/// Lets a trace go one hop farther.
+fn step(trace: &mut Running, now: Instant) {
+    let next = trace.farthest().saturating_add(1);
+    trace.knock.steps -= 1;
+    trace.knock.edge = Some((next, now));
+    trace.tracer.expect(next, false);
 }
 
 /// Takes an answer to an aside. By a knock its trace goes as far at once as the target seems to be
