@@ -87,9 +87,21 @@ fn an_answer_that_is_known_by_its_port_is_unproven_unless_it_quotes_the_cookie()
     }
 }
 
-/// The probes of a trace over `hops` hops, whose routers quote ports alone, and a tracer that has
-/// heard nothing else of those that are `short`. The target quotes all, or is short too.
+/// A trace over `hops` hops, and the index of each probe. Those that are short quote ports alone,
+/// the others all, be it the target.
 fn play(udp: Udp, family: AddressFamily, short: &[u8], hops: u8) -> (Tracer<96, Udp>, Vec<u16>) {
+    let (tracer, sent) = play_silent(udp, family, short, &[], hops);
+    (tracer, sent.into_iter().map(|(_, index)| index).collect())
+}
+
+/// The same where some say nothing, with the hop of each probe.
+fn play_silent(
+    udp: Udp,
+    family: AddressFamily,
+    short: &[u8],
+    silent: &[u8],
+    hops: u8,
+) -> (Tracer<96, Udp>, Vec<(u8, u16)>) {
     const STEP: u64 = 10;
     let config = Config {
         max_hops: 20,
@@ -106,6 +118,9 @@ fn play(udp: Udp, family: AddressFamily, short: &[u8], hops: u8) -> (Tracer<96, 
         due.sort_by_key(|(at, ..)| *at);
         while due.first().is_some_and(|(at, ..)| *at <= now) {
             let (at, hop, index, message) = due.remove(0);
+            if silent.contains(&hop.min(hops)) {
+                continue;
+            }
             let is_end = hop >= hops;
             let from = match is_end {
                 true => ends(family).destination,
@@ -124,7 +139,7 @@ fn play(udp: Udp, family: AddressFamily, short: &[u8], hops: u8) -> (Tracer<96, 
             Action::Transmit(probe) => {
                 let (id, message) = (probe.probe, probe.message.to_vec());
                 let index = tracer.index(id).unwrap();
-                indices.push(index);
+                indices.push((id.hop, index));
                 let at = now + u64::from(id.hop.min(hops)) * STEP;
                 due.push((at, id.hop, index, message));
             }
@@ -186,5 +201,24 @@ fn few_detours_go_past_a_target_whose_answers_name_no_probe() {
             let detours = indices.iter().filter(|index| *index & APART != 0).count();
             assert!(detours <= usize::from(hops) + 3, "{hops} hops: {detours}");
         }
+    }
+}
+
+#[test]
+fn silent_hops_behind_the_last_router_are_asked_by_one_detour_and_others_as_often_as_is_permitted()
+{
+    for family in BOTH {
+        let silent: Vec<u8> = [3].into_iter().chain(5..=12).collect();
+        let (tracer, sent) = play_silent(with_detours(), family, &[2], &silent, 12);
+        assert_eq!(tracer.route().stop_reason(), Some(StopReason::Quiet));
+        let detours = |hop| {
+            let of_hop = sent.iter().filter(|(to, _)| *to == hop);
+            of_hop.filter(|(_, index)| index & APART != 0).count()
+        };
+        let counts: Vec<usize> = (1..=20).map(detours).collect();
+        // Hop 2 has answered its first, hop 3 gets both retries, and four hops behind hop 4 one.
+        let mut expected = vec![0, 1, 2, 0, 1, 1, 1, 1];
+        expected.resize(20, 0);
+        assert_eq!(counts, expected);
     }
 }
