@@ -6,6 +6,7 @@
 //! and wakes up less often ([`BUNCH`], [`LULL`]).
 
 mod asides;
+mod knocks;
 mod outages;
 mod purpose;
 mod receiving;

@@ -67,7 +67,7 @@ pub(crate) struct Running {
     pub(crate) asides: Vec<TraceId>,
 }
 
-/// The knock of a trace: see [`Driver::permit_knock`](crate::driver::Driver::permit_knock).
+/// The knock of a trace: see `driver/knocks.rs`.
 #[derive(Debug, Default)]
 pub(crate) struct Knock {
     /// Whether it may knock.
