@@ -265,6 +265,9 @@ pub struct Arrived<'b> {
     pub at: Instant,
     /// The clock that says so.
     pub clock: Clock,
+    /// The source port that the probe left from, where that is a [detour](Datagram::is_detour)'s
+    /// own: the answer has the header of the message, which has another.
+    pub source_port: Option<u16>,
 }
 
 /// Those whose answers are wanted.

@@ -7,7 +7,7 @@ use crate::extensions::{NONE, OwnedExtensions};
 use crate::failure::{Describe, failure_text};
 use crate::link::{Clocks, Link};
 use crate::protocol::{ProbeProtocol, Probes, TargetAnswer};
-use crate::running::{ClocksOf, ExtensionsOf};
+use crate::running::{ClocksOf, ExtensionsOf, PortsOf};
 use crate::shared::SharedHop;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Summary;
@@ -31,6 +31,7 @@ pub struct Route {
     pub(crate) has_many_flows: bool,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
+    pub(crate) ports: PortsOf,
 }
 
 impl fmt::Debug for Route {
@@ -67,6 +68,7 @@ impl Route {
             has_many_flows: false,
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            ports: BTreeMap::new(),
         })
     }
 
@@ -117,11 +119,11 @@ impl Route {
         index.is_some_and(|index| index & APART != 0) && !self.has_many_flows
     }
 
-    /// Returns the source port of a [detour](Self::is_detour), where it is known: UDP sockets keep
-    /// it to themselves.
+    /// Returns the source port of a [detour](Self::is_detour), where it is known: of one on [UDP
+    /// sockets](crate::SocketKind::Udp) only if it was answered, since the system chooses it.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
-        detour(&self.tracer, probe).filter(|_| !self.has_many_flows)
+        detour(&self.tracer, &self.ports, probe).filter(|_| !self.has_many_flows)
     }
 
     /// Returns the hops that have answered [detours](Self::is_detour) alone. Where each probe is of
@@ -325,9 +327,10 @@ impl Route {
 }
 
 /// Returns the source port of a probe, if it isn't that of its trace.
-pub(crate) fn detour(tracer: &Tracer, probe: ProbeId) -> Option<u16> {
+pub(crate) fn detour(tracer: &Tracer, ports: &PortsOf, probe: ProbeId) -> Option<u16> {
     let port = tracer.protocol().source_port_of(tracer.index(probe)?);
     port.filter(|_| port != tracer.protocol().source_port())
+        .or_else(|| ports.get(&probe).copied())
 }
 
 /// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and

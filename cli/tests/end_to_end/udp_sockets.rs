@@ -3,6 +3,7 @@
 use crate::world::users::{Copy, NOBODY, can_be_nobody};
 use crate::world::{FAMILIES, HOPSHOT, command_on_chain, in_lab};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Reads what each hop shows: who answered, and how well that is proven.
 fn shown(document: &Value) -> Vec<Vec<(String, String)>> {
@@ -197,6 +198,37 @@ fn a_router_that_quotes_no_payload_is_asked_again_from_another_port() {
             (&udp["one_flow"], &udp["distance"], &udp["stop_reason"]),
             (&false.into(), &12.into(), &"reached".into())
         );
+        // Each left from a port of its own, and the others from that of the trace.
+        let ports = |document: &Value| -> Vec<Value> {
+            let hops = document["hops"].as_array().unwrap().iter();
+            let probes = hops.flat_map(|hop| hop["probes"].as_array().unwrap());
+            let answered = probes.filter(|probe| !probe.is_null());
+            answered.map(|probe| probe["source_port"].clone()).collect()
+        };
+        let (own, told) = (&udp["source_port"], ports(&udp));
+        let (last, detours) = told.split_last().unwrap();
+        assert!(last.is_null() && !detours.contains(own), "{udp}");
+        let different: HashSet<u64> = detours.iter().filter_map(Value::as_u64).collect();
+        assert_eq!(different.len(), 11, "{udp}");
+        assert!(ports(&raw).iter().all(Value::is_null), "{raw}");
+        let options = [
+            "run",
+            "--seed",
+            "7",
+            "short-quotes",
+            "--",
+            HOPSHOT,
+            "-n",
+            "-q1",
+        ];
+        let more = ["--json-stream", "-U", "--socket", "udp", target];
+        let events = in_lab(&options, &more).unwrap().stdout;
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let weak = events.filter(|event| event["evidence"] == "weak");
+        let ports: HashSet<u64> = weak.filter_map(|it| it["source_port"].as_u64()).collect();
+        assert_eq!(ports.len(), 11);
         // Where routers quote enough, nothing leaves the flow.
         let whole = trace("wan", "udp").unwrap();
         assert_eq!(whole["one_flow"], true);

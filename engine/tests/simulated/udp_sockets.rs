@@ -81,6 +81,16 @@ fn routers_that_quote_eight_octets_are_found_within_three_rtt() {
                 off.dedup();
                 assert_eq!(route.off_flow().collect::<Vec<_>>(), off, "{told}");
                 assert!(!route.is_one_flow());
+                // Which port each detour left from is told of those that were answered.
+                for reply in traced.replies() {
+                    let port = route.detour(reply.probe);
+                    assert_eq!(port.is_some(), route.is_detour(reply.probe), "{told}");
+                    let is_it = |port: u16| {
+                        let ports = traced.own().filter_map(|probe| probe.ports);
+                        ports.filter(|ports| ports.source == port).count() == 1
+                    };
+                    assert!(port.is_none_or(is_it), "{told}: {port:?}");
+                }
             }
         }
     }
