@@ -246,7 +246,6 @@ impl Settings {
 
     /// The family whose sockets are needed, if that can be known without asking a resolver.
     pub(crate) fn family_to_open(&self, host: &str) -> Result<Option<AddressFamily>, Error> {
-        self.check()?;
         if needs_resolver(host) {
             return Ok(self.family);
         }
