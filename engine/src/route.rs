@@ -12,7 +12,9 @@ use crate::shared::SharedHop;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{APART, Config, Evidence, Failure, Hop, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{
+    APART, Config, Evidence, Failure, Hop, Kind, ProbeId, Reply, StopReason, Tally,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -270,9 +272,26 @@ impl Route {
 
     /// Returns why the trace ended, also if a [proxy](Self::proxy) has answered it; `None` if it
     /// was still running when it was finished.
+    ///
+    /// Where a router at the last hop that may be probed has answered a [detour](Self::is_detour),
+    /// that is [`StopReason::MaxHops`], although on [UDP sockets](crate::SocketKind::Udp) nothing
+    /// proves such an answer: only the word for the end depends on it.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
-        self.tracer.route().stop_reason()
+        match self.tracer.route().stop_reason() {
+            Some(StopReason::Quiet | StopReason::Timeout) if self.ends_at_a_detour() => {
+                Some(StopReason::MaxHops)
+            }
+            reason => reason,
+        }
+    }
+
+    /// Whether a router at the last hop that may be probed has answered a detour.
+    fn ends_at_a_detour(&self) -> bool {
+        let last = self.tracer.config().max_hops;
+        let is_it = |reply: Reply| reply.kind == Kind::TimeExceeded && self.is_detour(reply.probe);
+        let mut hops = self.hops().filter(|hop| hop.number() == last);
+        hops.any(|hop| hop.replies().any(is_it))
     }
 
     /// The failure on this machine that the path ends in: see [`hopshot_core::RouteView::failure`].

@@ -235,3 +235,42 @@ fn a_router_that_quotes_no_payload_is_asked_again_from_another_port() {
         assert!(shown(&whole).concat().iter().all(|it| it.1 == "strong"));
     }
 }
+
+#[test]
+fn answers_of_routers_that_quote_little_stand_in_one_column_and_are_not_lost() {
+    for (_, target) in FAMILIES {
+        let run = |more: &[&str]| {
+            let options = ["run", "--seed", "7", "short-quotes", "--", HOPSHOT, "-n"];
+            let args = [&["-U", "--socket", "udp"][..], more, &[target]].concat();
+            in_lab(&options, &args)
+        };
+        let Some(said) = run(&[]) else {
+            return;
+        };
+        // Behind the hop's number and its address.
+        let at_hops = said.stdout.lines().skip(1).take(12);
+        let ends: Vec<usize> = at_hops.filter_map(|line| line.find(" ms")).collect();
+        assert_eq!(ends, [ends[0]; 12], "{}", said.stdout);
+        let document = run(&["--json"]).unwrap().json();
+        let hops = document["hops"].as_array().unwrap();
+        for hop in &hops[..11] {
+            let count = |field: &str| hop[field].as_u64().unwrap();
+            let null = hop["probes"].as_array().unwrap().iter();
+            let null = null.filter(|probe| probe.is_null()).count() as u64;
+            assert!(count("unproven") > 0 && hop["best_ms"].is_null(), "{hop}");
+            let told = (count("lost"), count("sent") - count("unproven"));
+            assert_eq!(told, (null, null), "{hop}");
+        }
+        let last = &hops[11];
+        assert_eq!((&last["lost"], &last["unproven"]), (&0.into(), &0.into()));
+        let said = run(&["-m", "6", "-q1"]).unwrap();
+        let last = "it seems to be farther than the hops probed (-m).";
+        assert!(
+            said.stdout.contains(last) && said.status == 1,
+            "{}",
+            said.stdout
+        );
+        let document = run(&["-m", "6", "-q1", "--json"]).unwrap().json();
+        assert_eq!(document["stop_reason"], "max_hops", "{document}");
+    }
+}
