@@ -274,3 +274,34 @@ fn answers_of_routers_that_quote_little_stand_in_one_column_and_are_not_lost() {
         assert_eq!(document["stop_reason"], "max_hops", "{document}");
     }
 }
+
+#[test]
+fn a_comparison_says_that_only_unproven_answers_came() {
+    let scenario = format!("{}/silent-short.toml", env!("CARGO_TARGET_TMPDIR"));
+    let text = "hops = 6\nrtt_ms = 20\nquote = 8\n[target.udp]\nfiltered = [33434]\n";
+    std::fs::write(&scenario, text).unwrap();
+    for (_, target) in FAMILIES {
+        let args = [
+            "-n",
+            "--json",
+            "--compare=udp,quic",
+            "--socket",
+            "udp",
+            target,
+        ];
+        let options = ["run", "--seed", "7", &scenario, "--", HOPSHOT];
+        let Some(said) = in_lab(&options, &args) else {
+            return;
+        };
+        let verdict = &said.json()["verdict"];
+        let end = &verdict["ends"][0];
+        assert_eq!(
+            (&end["end"], &end["after_hop"], &end["unproven"]["hop"]),
+            (&"quiet".into(), &0.into(), &5.into()),
+            "{verdict}"
+        );
+        let sentence = verdict["sentences"][0].as_str().unwrap();
+        let begin = "UDP 33434 has only answers that prove nothing, up to hop 5: filtered";
+        assert!(sentence.starts_with(begin), "{verdict}");
+    }
+}
