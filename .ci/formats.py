@@ -45,11 +45,11 @@ def schemas():
     checker = Draft202012Validator.FORMAT_CHECKER
     return [
         Draft202012Validator({"$ref": name}, registry=registry, format_checker=checker)
-        for name in ("hopshot.schema.json", "stream.schema.json", "watch.schema.json", "paths.schema.json")
+        for name in ("hopshot.schema.json", "stream.schema.json", "watch.schema.json", "paths.schema.json", "compare.schema.json")
     ]
 
 
-DOCUMENT, EVENT, WATCH, PATHS = schemas()
+DOCUMENT, EVENT, WATCH, PATHS, COMPARE = schemas()
 
 
 def addresses(document):
@@ -207,6 +207,25 @@ def atlas_is_read_by_its_own_parser(scenario, target, distance):
         assert result.hops[0].packets[0].icmp_header is None
 
 
+def what_proves_nothing_is_counted_apart(target):
+    sockets = ("-n", "--socket", "udp", target)
+    document = json.loads(run("short-quotes", "-U", "--json", *sockets))
+    DOCUMENT.validate(document)
+    for hop in document["hops"][:-1]:
+        answers = [probe for probe in hop["probes"] if probe]
+        assert hop["sent"] - hop["lost"] == hop["unproven"] == len(answers) > 0 and hop["median_ms"] is None, hop
+        assert all(answer["source_port"] != document["source_port"] for answer in answers)
+    result = TracerouteResult(run("short-quotes", "-U", "--format", "atlas", *sockets), on_malformation=TracerouteResult.ACTION_FAIL)
+    assert result.is_success and all(not packet.rtt for hop in result.hops[:-1] for packet in hop.packets)
+    rows = list(csv.DictReader(io.StringIO(run("short-quotes", "-U", "--format", "csv", *sockets))))
+    assert {row["evidence"] for row in rows if row["hop"] == "1" and row["from"]} == {"weak"}
+    assert all(int(row["unproven"]) == (row["hop"] != "12") for row in rows)
+    comparison = json.loads(run("short-quotes", "--compare=udp,quic", "-m6", "--json", *sockets, status=1))
+    COMPARE.validate(comparison)
+    for end in comparison["verdict"]["ends"]:
+        assert (end["end"], end["after_hop"], end["unproven"]) == ("max_hops", 0, {"hop": 6, "target": False}), end
+
+
 def atlas_is_a_line_for_each_host():
     lines = run("short", "--format", "atlas", "{4}", "{6}").splitlines()
     results = [TracerouteResult(line, on_malformation=TracerouteResult.ACTION_FAIL) for line in lines]
@@ -311,6 +330,7 @@ def main():
         add(ases_are_in_json)
         add(the_schemas_refuse_what_is_wrong)
         for target in TARGETS:
+            add(what_proves_nothing_is_counted_apart, target)
             for scenario, distance in {"wan": 12, "mpls": 12, "silent": 12, "unreach": None, "deadtarget": None}.items():
                 add(atlas_is_read_by_its_own_parser, scenario, target, distance)
         add(atlas_is_a_line_for_each_host)

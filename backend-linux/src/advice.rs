@@ -16,6 +16,15 @@ pub(crate) struct Refusals {
     pub(crate) unprivileged: Option<Errno>,
 }
 
+/// Sockets that were asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) family: AddressFamily,
+    pub(crate) protocol: ProbeProtocol,
+    /// Whether TCP sockets would do, if only all probes were to be of one flow.
+    pub(crate) lacks_one_flow: bool,
+}
+
 /// Privileges of this process, and those that it may get.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
@@ -114,12 +123,12 @@ fn from_outside(capability: &str) -> String {
 }
 
 /// Says what was refused, and what to do.
-pub(crate) fn advise(
-    family: AddressFamily,
-    protocol: ProbeProtocol,
-    refusals: Refusals,
-    standing: Standing,
-) -> String {
+pub(crate) fn advise(asked: Asked, refusals: Refusals, standing: Standing) -> String {
+    let Asked {
+        family,
+        protocol,
+        lacks_one_flow,
+    } = asked;
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
     let Refusals { raw, unprivileged } = refusals;
     let is_icmp = protocol == ProbeProtocol::Icmp;
@@ -151,6 +160,10 @@ pub(crate) fn advise(
             .collect(),
     };
     let mut remedies = Vec::new();
+    if lacks_one_flow {
+        remedies
+            .push("use --one-flow, which needs none and asks one hop after the other".to_owned());
+    }
     if raw.is_some_and(is_denied) {
         remedies.extend(standing.permit_raw());
     }
@@ -166,7 +179,11 @@ pub(crate) fn advise(
             Some(_) => format!("{told}: {remedies}"),
             None => {
                 let name = protocol.as_str().to_uppercase();
-                format!("{name} needs a raw socket here, but {told}: {remedies}")
+                let from = match lacks_one_flow {
+                    true => " from a given source port",
+                    false => "",
+                };
+                format!("{name}{from} needs a raw socket here, but {told}: {remedies}")
             }
         };
     }
@@ -199,7 +216,7 @@ fn executable() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hopshot_engine::UdpPayload;
+    use hopshot_engine::{TcpOptions, UdpPayload};
 
     const USER: Standing = Standing {
         is_root: false,
@@ -209,12 +226,20 @@ mod tests {
         may_gain: true,
     };
 
+    fn by(protocol: ProbeProtocol) -> Asked {
+        Asked {
+            family: AddressFamily::V4,
+            protocol,
+            lacks_one_flow: false,
+        }
+    }
+
     fn advice(standing: Standing) -> String {
         let refusals = Refusals {
             raw: Some(Errno::PERM),
             unprivileged: Some(Errno::ACCESS),
         };
-        advise(AddressFamily::V4, ProbeProtocol::Icmp, refusals, standing)
+        advise(by(ProbeProtocol::Icmp), refusals, standing)
     }
 
     #[test]
@@ -291,7 +316,7 @@ mod tests {
                 raw: Some(errno),
                 unprivileged: None,
             };
-            let advice = advise(AddressFamily::V4, udp, refusals, USER);
+            let advice = advise(by(udp), refusals, USER);
             assert!(advice.starts_with(begin), "{advice}");
             assert!(
                 advice.ends_with(": probe by ICMP, which most systems permit to all users")
@@ -299,6 +324,38 @@ mod tests {
                         .ends_with("; or probe by ICMP, which most systems permit to all users"),
                 "{advice}"
             );
+        }
+    }
+
+    #[test]
+    fn where_only_a_source_port_takes_raw_sockets_one_flow_is_the_first_remedy() {
+        let tcp = ProbeProtocol::Tcp {
+            port: 443,
+            options: TcpOptions::Mss,
+        };
+        let refusals = Refusals {
+            raw: Some(Errno::PERM),
+            unprivileged: None,
+        };
+        for family in [AddressFamily::V4, AddressFamily::V6] {
+            let asked = Asked { family, ..by(tcp) };
+            let begin = "TCP from a given source port needs a raw socket here, but raw sockets \
+                         aren't permitted to this user: use --one-flow, which needs none and asks \
+                         one hop after the other; or run this as root (sudo); or ";
+            let lacks_one_flow = true;
+            let told = advise(
+                Asked {
+                    lacks_one_flow,
+                    ..asked
+                },
+                refusals,
+                USER,
+            );
+            assert!(told.starts_with(begin), "{told}");
+            let told = advise(asked, refusals, USER);
+            let begin = "TCP needs a raw socket here, but raw sockets aren't permitted to this \
+                         user: run this as root (sudo); or ";
+            assert!(told.starts_with(begin), "{told}");
         }
     }
 
@@ -311,7 +368,7 @@ mod tests {
         let advice = |raw| {
             let unprivileged = Some(Errno::PERM);
             let refusals = Refusals { raw, unprivileged };
-            advise(AddressFamily::V4, udp, refusals, USER)
+            advise(by(udp), refusals, USER)
         };
         let both = advice(Some(Errno::PERM));
         let begin = "neither raw nor UDP sockets are permitted to this user: run this as root";
@@ -358,7 +415,12 @@ mod tests {
     fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
         let advice = |raw, unprivileged| {
             let refusals = Refusals { raw, unprivileged };
-            advise(AddressFamily::V6, ProbeProtocol::Icmp, refusals, USER)
+            let family = AddressFamily::V6;
+            let asked = Asked {
+                family,
+                ..by(ProbeProtocol::Icmp)
+            };
+            advise(asked, refusals, USER)
         };
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
         assert!(

@@ -10,7 +10,7 @@ use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{self as engine, SidePlan, Thoroughness};
 pub use hopshot_engine::{
     Compared, Comparison, Difference, ExploredSide, Lossier, Parting, PathsComparison, Refusal,
-    RouterSet, Side, SideEnd, Slower, Verdict, Way,
+    RouterSet, Side, SideEnd, Slower, Unproven, Verdict, Way,
 };
 use std::net::SocketAddr;
 
@@ -90,6 +90,12 @@ impl Comparing {
         self.sides.iter().any(is_family)
     }
 
+    /// Checks the settings of each side: only its own protocol must fit the kind of socket.
+    fn check(&self, settings: &Settings) -> Result<(), Error> {
+        let mut sides = self.sides.iter();
+        sides.try_for_each(|side| settings.of_side(*side).check())
+    }
+
     /// Opens the sockets of all sides, with the options that the settings of each give.
     fn open_with(
         &self,
@@ -97,16 +103,14 @@ impl Comparing {
         family: Option<AddressFamily>,
         options: fn(&Settings) -> Options,
     ) -> Result<Sockets, Error> {
-        let sides = self.sides.iter().map(|side| settings.of_side(*side));
-        let sides: Vec<Settings> = sides.collect();
-        sides.iter().try_for_each(Settings::check)?;
-        let options = sides.iter().map(|side| {
+        let options = self.sides.iter().map(|side| {
+            let side = settings.of_side(*side);
             // Those of families are for their own.
             let family = match self.is_by_family() {
                 true => side.family,
                 false => family,
             };
-            (family, options(side))
+            (family, options(&side))
         });
         Sockets::open_sides(options)
     }
@@ -193,6 +197,10 @@ fn by_both(
 impl sealed::Kind for Comparing {
     type Job = engine::Compare<Sockets>;
 
+    fn check(&self, settings: &Settings) -> Result<(), Error> {
+        Self::check(self, settings)
+    }
+
     fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         let mut sockets = self.open_with(settings, family, Settings::socket_options)?;
         sockets.open_spares();
@@ -219,6 +227,10 @@ impl sealed::Kind for Comparing {
 
 impl sealed::Kind for ComparingPaths {
     type Job = engine::ComparePaths<Sockets>;
+
+    fn check(&self, settings: &Settings) -> Result<(), Error> {
+        self.of.check(settings)
+    }
 
     fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         self.of

@@ -135,10 +135,11 @@ impl Link for Sockets {
             return Ok(None);
         };
         let arrival = pair.receive(buf).map_err(Error::system("can't receive"))?;
-        Ok(arrival.map(|arrival| Arrived {
+        Ok(arrival.map(|(arrival, source_port)| Arrived {
             answer: arrival.answer(),
             at: arrival.at,
             clock: arrival.clock,
+            source_port,
         }))
     }
 

@@ -42,6 +42,11 @@ pub(crate) mod sealed {
     pub trait Kind: Clone {
         type Job: Job<Link = Sockets>;
 
+        /// Checks what can be checked while the target isn't known.
+        fn check(&self, settings: &Settings) -> Result<(), Error> {
+            settings.check()
+        }
+
         /// Opens the sockets of a family, or of both.
         fn open(
             &self,
@@ -100,7 +105,7 @@ impl<K: PlanKind> Plan<K> {
     /// or a socket can't be opened.
     pub fn start(&self) -> Result<Running<JobOf<K>>, Error> {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
-        self.settings.check()?;
+        self.kind.check(&self.settings)?;
         let address = self.resolve()?;
         let family = AddressFamily::of(address.ip());
         self.open_for(Some(family))?.start_at(address)
@@ -113,6 +118,7 @@ impl<K: PlanKind> Plan<K> {
     /// # Errors
     /// As [`start`](Self::start), but for what concerns the name and the route.
     pub fn open(&self) -> Result<Opened<K>, Error> {
+        self.kind.check(&self.settings)?;
         self.open_for(self.settings.family_to_open(&self.host)?)
     }
 

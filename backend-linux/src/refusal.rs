@@ -1,6 +1,6 @@
 //! The errors that the kernel's refusals mean for a job.
 
-use crate::advice::{Refusals, Standing, advise};
+use crate::advice::{Asked, Refusals, Standing, advise};
 use crate::error::Error;
 use crate::interface::has_zone;
 use crate::socket::{OpenError, Options};
@@ -28,7 +28,12 @@ pub(crate) fn refused(
     match error {
         OpenError::Refused(refusals) => {
             let Refusals { raw, unprivileged } = refusals;
-            let advice = advise(family, options.protocol, refusals, standing);
+            let asked = Asked {
+                family,
+                protocol: options.protocol,
+                lacks_one_flow: options.lacks_one_flow(),
+            };
+            let advice = advise(asked, refusals, standing);
             Error::Refused {
                 raw: raw.map(Into::into),
                 ping: unprivileged.map(Into::into),

@@ -126,8 +126,8 @@ impl Settings {
 
     /// The source port of all probes of a trace by TCP or UDP, so that a flow can be repeated, such
     /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the place
-    /// of the [flow](Self::flow). By TCP it takes raw sockets, and the probe that is to learn the
-    /// distance leaves from another one all the same.
+    /// of the [flow](Self::flow). By TCP it takes raw sockets, or [one flow](Self::one_flow). On
+    /// raw sockets the probe that is to learn the distance leaves from another one all the same.
     pub fn source_port(mut self, port: u16) -> Self {
         self.options.source_port = Some(port);
         self.probes.flow = Some(port);
@@ -246,7 +246,6 @@ impl Settings {
 
     /// The family whose sockets are needed, if that can be known without asking a resolver.
     pub(crate) fn family_to_open(&self, host: &str) -> Result<Option<AddressFamily>, Error> {
-        self.check()?;
         if needs_resolver(host) {
             return Ok(self.family);
         }

@@ -141,15 +141,18 @@ impl Pair {
         Ok(pair)
     }
 
-    /// See [`Socket::receive`].
-    pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+    /// See [`Socket::receive`]. Returns the source port too, if the probe had one of its own.
+    pub(crate) fn receive<'b>(
+        &mut self,
+        buf: &'b mut [u8],
+    ) -> Result<Option<(Arrival<'b>, Option<u16>)>, Errno> {
         let of_spares = match &mut self.spares {
             Some(spares) => spares.read(buf)?,
             None => None,
         };
         match of_spares {
-            Some(received) => Ok(Some(received.arrival(buf))),
-            None => self.socket.receive(buf),
+            Some((received, port)) => Ok(Some((received.arrival(buf), port))),
+            None => Ok(self.socket.receive(buf)?.map(|arrival| (arrival, None))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a library's user is told of settings that can't be.
 
+use hopshot_linux::compare::Side;
 use hopshot_linux::{AddressFamily, ConfigError, Error, ProbeProtocol, Settings, SocketKind};
 use hopshot_linux::{TcpOptions, UdpPayload};
 
@@ -81,6 +82,12 @@ fn a_ping_socket_is_refused_to_tcp_and_udp_by_every_job_with_the_remedy() {
             settings.paths(host).start().err(),
             settings.path_mtu(host).start().err(),
             settings.many([host]).start().err(),
+            // Of a comparison each side counts, and not the protocol beside it.
+            Settings::new()
+                .socket(kind)
+                .compare(host, [Side::Protocol(protocol); 2])
+                .start()
+                .err(),
         ];
         for error in errors {
             let error = error.expect("a socket of this kind sends no such probes");

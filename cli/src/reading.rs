@@ -90,6 +90,9 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Unreachable) if route.is_filtered() => "the last hop forbids it: filtered",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
+        Some(StopReason::MaxHops) if !is_last_proven(route) => {
+            "it seems to be farther than the hops probed (-m)"
+        }
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
         // A longer wait is no remedy: the nearest hop would have answered by now.
         Some(StopReason::Timeout)
@@ -156,6 +159,12 @@ fn is_said_weakly(route: &Route) -> bool {
 pub(crate) fn was_tried(route: &Route) -> bool {
     let is_taken = |outcome: Outcome| !matches!(outcome, Outcome::Failed(Failure::Send(_)));
     route.summary().probes_sent > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
+}
+
+/// Whether an answer of the last hop that answered is proven.
+fn is_last_proven(route: &Route) -> bool {
+    let last = last_heard(route.hops());
+    last_passed(route.hops()) == last
 }
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.

@@ -22,6 +22,7 @@ use crate::pace::Pace;
 use crate::per_family::PerFamily;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use crate::rejected::Rejected;
+use crate::route::detour;
 use crate::running::{Asides, Endurance, Knock, Running};
 use crate::schedule::Schedule;
 use crate::settings::ProbeSettings;
@@ -222,7 +223,7 @@ impl<L: Link> Driver<L> {
         };
         let id = self.take_id();
         let is_to_itself = self.link.is_itself(config.target, source);
-        let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
+        let (clocks, extensions, ports) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (held, left, was_missed, has_given_up) = (None, None, None, false);
         let trace = Running {
             tracer,
@@ -230,6 +231,7 @@ impl<L: Link> Driver<L> {
             is_to_itself,
             clocks,
             extensions,
+            ports,
             scope_id,
             head,
             endurance,
@@ -328,6 +330,12 @@ impl<L: Link> Driver<L> {
             .and_then(|clocks| clocks.get(&probe))
             .copied()
             .unwrap_or_default()
+    }
+
+    /// The source port of an answered probe, if it isn't that of its trace.
+    pub(crate) fn detour(&self, id: TraceId, probe: ProbeId) -> Option<u16> {
+        let trace = self.traces.get(&id)?;
+        detour(&trace.tracer, &trace.ports, probe)
     }
 
     /// What the router appended to the answer of a probe.

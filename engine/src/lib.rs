@@ -78,7 +78,7 @@ mod uplink;
 pub use checks::Proxy;
 pub use compare::{
     Compare, ComparePaths, Compared, Comparison, Difference, ExploredSide, Lossier, Parting,
-    PathsComparison, Refusal, RouterSet, Side, SideEnd, SidePlan, Slower, Verdict, Way,
+    PathsComparison, Refusal, RouterSet, Side, SideEnd, SidePlan, Slower, Unproven, Verdict, Way,
 };
 pub use driver::Driver;
 pub use driver::Step;

@@ -202,9 +202,10 @@ pub enum SocketKind {
     Udp,
     /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system
     /// makes a connection, so each leaves from a port of its own, and load balancers may send them
-    /// different ways. On one flow they leave one after the other. The system compares what an error quotes, and keeps it to itself, so what
-    /// was changed on the way isn't seen, and a router behind a firewall that changes sequence
-    /// numbers looks silent. Nor does it tell the hop limit of the target's answer.
+    /// different ways. On one flow they leave one after the other. The system compares what an
+    /// error quotes, and keeps it to itself, so what was changed on the way isn't seen, and a
+    /// router behind a firewall that changes sequence numbers looks silent. Nor does it tell the
+    /// hop limit of the target's answer.
     Tcp,
 }
 
@@ -264,6 +265,9 @@ pub struct Arrived<'b> {
     pub at: Instant,
     /// The clock that says so.
     pub clock: Clock,
+    /// The source port that the probe left from, where that is a [detour](Datagram::is_detour)'s
+    /// own: the answer has the header of the message, which has another.
+    pub source_port: Option<u16>,
 }
 
 /// Those whose answers are wanted.

@@ -7,12 +7,14 @@ use crate::extensions::{NONE, OwnedExtensions};
 use crate::failure::{Describe, failure_text};
 use crate::link::{Clocks, Link};
 use crate::protocol::{ProbeProtocol, Probes, TargetAnswer};
-use crate::running::{ClocksOf, ExtensionsOf};
+use crate::running::{ClocksOf, ExtensionsOf, PortsOf};
 use crate::shared::SharedHop;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{APART, Config, Evidence, Failure, Hop, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{
+    APART, Config, Evidence, Failure, Hop, Kind, ProbeId, Reply, StopReason, Tally,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -31,6 +33,7 @@ pub struct Route {
     pub(crate) has_many_flows: bool,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
+    pub(crate) ports: PortsOf,
 }
 
 impl fmt::Debug for Route {
@@ -67,6 +70,7 @@ impl Route {
             has_many_flows: false,
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            ports: BTreeMap::new(),
         })
     }
 
@@ -117,11 +121,11 @@ impl Route {
         index.is_some_and(|index| index & APART != 0) && !self.has_many_flows
     }
 
-    /// Returns the source port of a [detour](Self::is_detour), where it is known: UDP sockets keep
-    /// it to themselves.
+    /// Returns the source port of a [detour](Self::is_detour), where it is known: of one on [UDP
+    /// sockets](crate::SocketKind::Udp) only if it was answered, since the system chooses it.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
-        detour(&self.tracer, probe).filter(|_| !self.has_many_flows)
+        detour(&self.tracer, &self.ports, probe).filter(|_| !self.has_many_flows)
     }
 
     /// Returns the hops that have answered [detours](Self::is_detour) alone. Where each probe is of
@@ -268,9 +272,26 @@ impl Route {
 
     /// Returns why the trace ended, also if a [proxy](Self::proxy) has answered it; `None` if it
     /// was still running when it was finished.
+    ///
+    /// Where a router at the last hop that may be probed has answered a [detour](Self::is_detour),
+    /// that is [`StopReason::MaxHops`], although on [UDP sockets](crate::SocketKind::Udp) nothing
+    /// proves such an answer: only the word for the end depends on it.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
-        self.tracer.route().stop_reason()
+        match self.tracer.route().stop_reason() {
+            Some(StopReason::Quiet | StopReason::Timeout) if self.ends_at_a_detour() => {
+                Some(StopReason::MaxHops)
+            }
+            reason => reason,
+        }
+    }
+
+    /// Whether a router at the last hop that may be probed has answered a detour.
+    fn ends_at_a_detour(&self) -> bool {
+        let last = self.tracer.config().max_hops;
+        let is_it = |reply: Reply| reply.kind == Kind::TimeExceeded && self.is_detour(reply.probe);
+        let mut hops = self.hops().filter(|hop| hop.number() == last);
+        hops.any(|hop| hop.replies().any(is_it))
     }
 
     /// The failure on this machine that the path ends in: see [`hopshot_core::RouteView::failure`].
@@ -325,9 +346,10 @@ impl Route {
 }
 
 /// Returns the source port of a probe, if it isn't that of its trace.
-pub(crate) fn detour(tracer: &Tracer, probe: ProbeId) -> Option<u16> {
+pub(crate) fn detour(tracer: &Tracer, ports: &PortsOf, probe: ProbeId) -> Option<u16> {
     let port = tracer.protocol().source_port_of(tracer.index(probe)?);
     port.filter(|_| port != tracer.protocol().source_port())
+        .or_else(|| ports.get(&probe).copied())
 }
 
 /// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and

@@ -31,6 +31,9 @@ pub(crate) type ClocksOf = BTreeMap<ProbeId, Clocks>;
 /// What came with the answers, where anything did.
 pub(crate) type ExtensionsOf = BTreeMap<ProbeId, OwnedExtensions>;
 
+/// The source ports of answered probes, where only the link knows them.
+pub(crate) type PortsOf = BTreeMap<ProbeId, u16>;
+
 /// One trace among those of a driver.
 pub(crate) struct Running {
     pub(crate) tracer: Box<Tracer>,
@@ -38,6 +41,7 @@ pub(crate) struct Running {
     pub(crate) listener: usize,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
+    pub(crate) ports: PortsOf,
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
@@ -454,6 +458,14 @@ impl Running {
             let _ = self.tracer.start_from(self.tracer.config().first_hop);
         }
         self.tracer.stop();
+    }
+
+    /// Keeps the source port of a probe that was answered, if its link says that it has one of its
+    /// own.
+    pub(crate) fn note_port(&mut self, probe: ProbeId, port: Option<u16>) {
+        if let Some(port) = port {
+            self.ports.insert(probe, port);
+        }
     }
 
     /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with

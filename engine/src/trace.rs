@@ -9,7 +9,7 @@ use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::protocol::Probes;
-use crate::route::{HostReply, Route, detour};
+use crate::route::{HostReply, Route};
 use crate::running::{Endurance, Running};
 use crate::settings::{self, ProbeSettings};
 use crate::shared::{Head, Sample};
@@ -135,9 +135,8 @@ impl Begun {
             reply,
             protocol: self.probes.protocol(),
             detour: driver
-                .tracer(self.id)
-                .filter(|_| !self.has_many_flows)
-                .and_then(|tracer| detour(tracer, reply.probe)),
+                .detour(self.id, reply.probe)
+                .filter(|_| !self.has_many_flows),
             answer: self.probes.protocol().target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
             extensions: driver.extensions(self.id, reply.probe),
@@ -150,6 +149,7 @@ impl Begun {
             tracer,
             clocks,
             extensions,
+            ports,
             head,
             reasons,
             knock,
@@ -186,6 +186,7 @@ impl Begun {
             has_many_flows: self.has_many_flows,
             clocks,
             extensions,
+            ports,
         })
     }
 

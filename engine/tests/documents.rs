@@ -221,6 +221,7 @@ fn a_probe_has_the_names_and_the_figures_of_the_command() {
         }],
         "sent": 1,
         "lost": 0,
+        "unproven": 0,
         "best_ms": rtt,
         "median_ms": rtt,
         "average_ms": rtt,

@@ -443,7 +443,12 @@ impl Link for Machine {
             let (copy, room) = buf.split_at_mut(len);
             copy.copy_from_slice(&packet);
             let at = Instant::EPOCH.saturating_add(due);
-            let answer = read(copy, kind).map(|answer| match kind {
+            let answer = read(copy, kind);
+            let source_port = match (kind, &answer) {
+                (SocketKind::Udp, Ok(answer)) => self.spares.port_of(answer),
+                _ => None,
+            };
+            let answer = answer.map(|answer| match kind {
                 SocketKind::Udp => self.spares.hide(answer, room),
                 _ => answer,
             });
@@ -451,6 +456,7 @@ impl Link for Machine {
                 answer,
                 at,
                 clock: Clock::Kernel,
+                source_port,
             }));
         }
         Ok(None)

@@ -36,6 +36,18 @@ impl Spares {
         diverted
     }
 
+    /// Returns the source port of the detour that an answer is about, if it is about one.
+    pub(crate) fn port_of(&self, answer: &Answer<'_>) -> Option<u16> {
+        let (message, at) = match answer.back {
+            Back::Quoted(quoted) if quoted.protocol == udp::PROTOCOL => (quoted.message, 0),
+            Back::Reply { protocol, message } if protocol == udp::PROTOCOL => (message, 2),
+            _ => return None,
+        };
+        let port = message.get(at..at + 2)?;
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        self.sent.contains_key(&port).then_some(port)
+    }
+
     /// Puts the header of an answer's message in its place as such a socket knows it, into a copy
     /// in `room`. An answer of another protocol stays as it is.
     pub(crate) fn hide<'b>(&self, answer: Answer<'b>, room: &'b mut [u8]) -> Answer<'b> {

@@ -61,6 +61,15 @@ pub(crate) struct Options {
     pub(crate) precise: bool,
 }
 
+impl Options {
+    /// Whether TCP sockets would do, if only all probes were to be of one flow: each has a port of
+    /// its own otherwise, and one was given.
+    pub(crate) fn lacks_one_flow(&self) -> bool {
+        let is_given = self.source_port.is_some() && !self.one_flow;
+        is_given && self.protocol.is_tcp() && self.kind.is_none()
+    }
+}
+
 /// The reason why a socket could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenError {

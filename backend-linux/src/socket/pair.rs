@@ -40,12 +40,7 @@ impl Socket {
         match options.kind {
             Some(SocketKind::Raw) => raw(),
             // Each TCP socket has a port of its own.
-            _ if options.protocol.is_tcp()
-                && options.source_port.is_some()
-                && !options.one_flow =>
-            {
-                raw()
-            }
+            None if options.lacks_one_flow() => raw(),
             Some(_) => unprivileged(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {

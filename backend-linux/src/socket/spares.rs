@@ -141,8 +141,11 @@ impl Spares {
         Some(place)
     }
 
-    /// Reads the next answer into a buffer.
-    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<Option<Received>, Errno> {
+    /// Reads the next answer into a buffer. Returns the port that it came to as well.
+    pub(crate) fn read(
+        &mut self,
+        buf: &mut [u8],
+    ) -> Result<Option<(Received, Option<u16>)>, Errno> {
         if self.ready.is_empty() {
             self.look()?;
         }
@@ -152,7 +155,8 @@ impl Spares {
                 (None, _) => drop(self.ready.pop_front()),
                 (Some(received), Some(probe)) if is_answer(&received, probe) => {
                     probe.is_answered = true;
-                    return Ok(Some(received));
+                    // The kernel has chosen it when the probe left.
+                    return Ok(Some((received, udp::port(&spare.socket))));
                 }
                 // Somebody's who sends to any port.
                 (Some(_), _) => {}

@@ -64,6 +64,12 @@ pub(super) fn open_spare(
     Ok((socket, interface))
 }
 
+/// Returns the source port of a socket, if it has one.
+pub(super) fn port(fd: impl AsFd) -> Option<u16> {
+    let name = SocketAddr::try_from(rustix::net::getsockname(fd).ok()?).ok()?;
+    Some(name.port()).filter(|port| *port != 0)
+}
+
 /// Binds a socket to a port. Both are bound alike: else the kernel would take the one that is bound
 /// more closely.
 fn bind(

@@ -43,13 +43,31 @@ pub(super) fn check(sides: &Sides, probing: &Probes, hosts: &[String]) -> Result
             "--size: the size of a SYN is fixed, and sizes would differ",
         ),
         (
-            matches!(probing.socket, Socket::Ping | Socket::Udp),
-            "--socket ping or udp, which send one protocol only",
+            probing.paths && matches!(probing.socket, Socket::Udp | Socket::Tcp),
+            "--socket udp or tcp and --paths: by UDP and TCP that takes raw sockets",
         ),
     ];
     match conflicts.into_iter().find(|(is_given, _)| *is_given) {
         Some((_, why)) => Err(format!("--compare can't be used with {why}")),
+        None => check_socket(sides, probing.socket),
+    }
+}
+
+/// Checks whether a kind of socket can send the probes of all sides. Those of families are of one
+/// protocol, which is checked as it is without a comparison.
+fn check_socket(sides: &Sides, socket: Socket) -> Result<(), String> {
+    let (kind, protocol) = match socket {
+        Socket::Auto | Socket::Raw => return Ok(()),
+        Socket::Ping => ("ping", "icmp"),
+        Socket::Udp => ("udp", "udp"),
+        Socket::Tcp => ("tcp", "tcp"),
+    };
+    match sides.other_than(protocol) {
         None => Ok(()),
+        Some(other) => Err(format!(
+            "--socket {kind} can't send probes of the side {other}: leave --socket out, and each \
+             side takes the sockets that it may"
+        )),
     }
 }
 

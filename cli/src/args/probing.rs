@@ -163,6 +163,10 @@ impl Probes {
     /// Checks what goes with which protocol.
     fn check_beside_protocol(&self) -> Result<(), String> {
         let protocol = self.protocol.chosen();
+        // The sides name their protocols themselves.
+        if self.compare.as_ref().is_some_and(|it| !it.are_families()) {
+            return Ok(());
+        }
         let name = match protocol {
             ProbeProtocol::Tcp { .. } => "--tcp",
             ProbeProtocol::Udp { .. } => "--udp",

@@ -100,6 +100,13 @@ impl Sides {
             .any(|side| matches!(side, Side::Protocol(protocol) if protocol.is_tcp()))
     }
 
+    /// Returns the name of the first that is by another protocol than this; `None` too where they
+    /// are families.
+    pub(super) fn other_than(&self, protocol: &str) -> Option<String> {
+        let is_other = |side: &&Side| matches!(side, Side::Protocol(it) if it.as_str() != protocol);
+        self.0.iter().find(is_other).map(|side| side.name())
+    }
+
     /// The number of them.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)

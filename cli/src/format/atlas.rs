@@ -2,7 +2,9 @@
 //! (<https://atlas.ripe.net/docs/apis/result-format/>).
 //!
 //! What the format has and a trace doesn't know is left out: the size of answers, and which of them
-//! were late or came again. It has no mark for an answer that proves nothing, which stands as lost.
+//! were late or came again. It has no mark for an answer that proves nothing. Whoever doesn't know
+//! ours would take a forger's guess for a measurement, so that stands as lost, with the answer
+//! beside it.
 
 use super::json::print_line;
 use super::results::Format;
@@ -72,25 +74,31 @@ enum Answers {
 enum Answer {
     Lost {
         x: char,
+        /// An answer that proves nothing: readers of the format pass over the field.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unproven: Option<Answered>,
     },
-    Reply {
-        from: IpAddr,
-        rtt: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ttl: Option<u8>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        err: Option<Unreachable>,
-        /// Of a TCP segment.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flags: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mtu: Option<u16>,
-        /// The probe's TTL when the answer was made, unless 1.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ittl: Option<u8>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        icmpext: Option<Appended>,
-    },
+    Reply(Answered),
+}
+
+#[derive(Serialize)]
+struct Answered {
+    from: IpAddr,
+    rtt: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    err: Option<Unreachable>,
+    /// Of a TCP segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u16>,
+    /// The probe's TTL when the answer was made, unless 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ittl: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmpext: Option<Appended>,
 }
 
 /// A code of Destination Unreachable, by its letter if it has one.
@@ -172,26 +180,31 @@ fn answers(route: &Route, hop: Hop<'_>) -> Answers {
     if let Some(failure) = failure(hop).filter(|_| !has_left) {
         return Answers::Error(failure_text(failure));
     }
+    let lost = |unproven| Answer::Lost { x: '*', unproven };
     let answers = hop.outcomes().map(|outcome| match outcome {
-        Outcome::InFlight | Outcome::Lost | Outcome::Failed(_) => Answer::Lost { x: '*' },
-        Outcome::Answered(reply) if !reply.is_proven() => Answer::Lost { x: '*' },
-        Outcome::Answered(reply) => Answer::Reply {
-            from: reply.from,
-            rtt: milliseconds(reply.rtt),
-            ttl: reply.hop_limit,
-            err: unreachable(&reply),
-            flags: match route.target_answer(&reply) {
-                Some(TargetAnswer::SynAck) => Some("SA"),
-                Some(TargetAnswer::Rst) => Some("RA"),
-                Some(TargetAnswer::Ack) => Some("A"),
-                _ => None,
-            },
-            mtu: reply.mtu,
-            ittl: reply.quoted_hop_limit.filter(|left| *left != 1),
-            icmpext: appended(&route.extensions(reply.probe).mpls),
-        },
+        Outcome::InFlight | Outcome::Lost | Outcome::Failed(_) => lost(None),
+        Outcome::Answered(reply) if !reply.is_proven() => lost(Some(answered(route, &reply))),
+        Outcome::Answered(reply) => Answer::Reply(answered(route, &reply)),
     });
     Answers::Result(answers.collect())
+}
+
+fn answered(route: &Route, reply: &Reply) -> Answered {
+    Answered {
+        from: reply.from,
+        rtt: milliseconds(reply.rtt),
+        ttl: reply.hop_limit,
+        err: unreachable(reply),
+        flags: match route.target_answer(reply) {
+            Some(TargetAnswer::SynAck) => Some("SA"),
+            Some(TargetAnswer::Rst) => Some("RA"),
+            Some(TargetAnswer::Ack) => Some("A"),
+            _ => None,
+        },
+        mtu: reply.mtu,
+        ittl: reply.quoted_hop_limit.filter(|left| *left != 1),
+        icmpext: appended(&route.extensions(reply.probe).mpls),
+    }
 }
 
 /// How Atlas marks an error that isn't Time Exceeded. Packet Too Big has no mark of its own, but an

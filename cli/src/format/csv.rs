@@ -77,6 +77,7 @@ struct Row {
     source_port: Option<u16>,
     /// What the target said.
     answer: Option<&'static str>,
+    unproven: Option<usize>,
 }
 
 impl Csv {
@@ -215,6 +216,7 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
     let Figures {
         sent,
         lost,
+        unproven,
         best_ms,
         median_ms,
         average_ms,
@@ -230,6 +232,7 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
         median_ms,
         average_ms,
         worst_ms,
+        unproven: Some(unproven),
         ..whole.clone()
     }
 }

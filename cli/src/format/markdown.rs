@@ -103,9 +103,11 @@ impl Format for Markdown {
 
 /// A row for each address that answered at a hop; the loss is that of the hop.
 fn rows(stage: &Stage, has_extensions: bool) -> Vec<Row> {
+    // An answer that proves nothing is none that was lost, but a forger may have written it.
+    let mark = if stage.is_unproven() { " ?" } else { "" };
     let loss = stage
         .loss()
-        .map(|loss| format!("{loss:.0} %"))
+        .map(|loss| format!("{loss:.0} %{mark}"))
         .unwrap_or_default();
     let row = |(place, loss): (&Place, String)| {
         let time = |time: f64| {

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) struct Stage {
     pub(super) first: u8,
     pub(super) last: u8,
-    /// Probes that were answered, and that were not, or not by what proves to be an answer.
+    /// Probes that were answered, also by what proves nothing, and that were not.
     pub(super) answered: usize,
     pub(super) lost: usize,
     /// What to say where nobody answered: why a probe did not get out of this machine, or that
@@ -100,12 +100,11 @@ impl Stage {
             let replies = hop.replies().filter(|reply| reply.from == place.address);
             place.appended = appended(replies.map(|reply| route.extensions(reply.probe)));
         }
-        let unproven = hop.replies().filter(|reply| !reply.is_proven()).count();
         Self {
             first: hop.number(),
             last: hop.number(),
-            answered: hop.replies().count() - unproven,
-            lost: hop.loss().lost,
+            answered: hop.replies().count(),
+            lost: Figures::from(hop).lost,
             instead: failure(hop).map(failure_text),
             places,
         }

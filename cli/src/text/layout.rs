@@ -58,45 +58,47 @@ const UNIT: &str = " ms";
 
 impl Times {
     /// The text of each attempt. A mark that all answers have stands behind the last only, if it is
-    /// to be joined. Of short times the last has the unit, in the blank before what follows, so
-    /// that all columns stay where they are.
+    /// to be joined. Of short times the last has the unit. Marks and that unit stand in the blanks
+    /// before what follows, so that all columns stay where they are.
     fn of(self, cells: &[&Cell], joins_marks: bool) -> Vec<(String, Style)> {
-        let last = cells
-            .iter()
-            .rposition(|cell| matches!(cell, Cell::Time { .. }));
+        let last = cells.iter().rposition(|cell| cell.is_answer());
         let is_joined = joins_marks && have_one_mark(cells);
         let width = if self == Self::Full { 13 } else { 7 };
         let mut texts = Vec::new();
+        let mut ahead = 0;
         for (place, cell) in cells.iter().enumerate() {
             let Cell::Time { rtt, style, mark } = cell else {
-                let is_behind_unit = self == Self::Short && place > 0 && last == Some(place - 1);
-                let width = if is_behind_unit {
-                    width - UNIT.len()
-                } else {
-                    width
-                };
                 texts.push((
-                    format!("{:>width$}", sign(cell)),
+                    catching_up(&format!("{:>width$}", sign(cell)), &mut ahead),
                     cell.lost().unwrap_or(Style::Faint),
                 ));
                 continue;
             };
             let is_last = Some(place) == last;
-            match self {
-                Self::Full | Self::Fastest => {
-                    texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style));
-                }
-                Self::Short => texts.push((format!(" {:>6.2}", milliseconds(*rtt)), *style)),
-            }
+            let time = match self {
+                Self::Full | Self::Fastest => format!("  {:>8.3}{UNIT}", milliseconds(*rtt)),
+                Self::Short => format!(" {:>6.2}", milliseconds(*rtt)),
+            };
+            texts.push((catching_up(&time, &mut ahead), *style));
             if self == Self::Short && is_last {
                 texts.push((UNIT.to_owned(), Style::Faint));
+                ahead += UNIT.len();
             }
             if !mark.is_empty() && (is_last || !is_joined) {
                 texts.push((format!(" {mark}"), Style::Red));
+                ahead += 1 + mark.chars().count();
             }
         }
         texts
     }
+}
+
+/// Returns the text of a column without as many blanks before it as what stands before took too
+/// many, if it has so many and one more.
+fn catching_up(text: &str, ahead: &mut usize) -> String {
+    let blanks = text.len() - text.trim_start_matches(' ').len();
+    let less = std::mem::take(ahead);
+    text[if less < blanks { less } else { 0 }..].to_owned()
 }
 
 /// Whether all answers have the same mark.
@@ -110,13 +112,15 @@ fn have_one_mark(cells: &[&Cell]) -> bool {
         .is_some_and(|first| marks.all(|mark| mark == first))
 }
 
+/// Whether there are answers, and nothing proves any of them.
+fn prove_nothing(cells: &[Cell]) -> bool {
+    let is_proven = |cell: &Cell| matches!(cell, Cell::Time { mark, .. } if !mark.ends_with('?'));
+    cells.iter().any(Cell::is_answer) && !cells.iter().any(is_proven)
+}
+
 /// Returns the fastest time, and how many attempts were answered if some were lost.
 fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
-    let answered = || {
-        cells
-            .iter()
-            .filter(|cell| matches!(cell, Cell::Time { .. }))
-    };
+    let answered = || cells.iter().filter(|cell| cell.is_answer());
     let lost = |cell: &Cell| match cell {
         Cell::Lost(_) | Cell::Failed(_) => 1,
         Cell::Time { .. } | Cell::InFlight => 0,
@@ -254,18 +258,24 @@ impl Layout {
     }
 
     /// Returns the texts behind the host of a row. On a terminal losses are counted where they are
-    /// more than what was asked for.
+    /// more than what was asked for. Where all answers prove nothing the hop was asked more often,
+    /// and not each hop as often: there they stand first, on a terminal as many as were asked for.
+    /// So they stand below those of other hops.
     fn times(&self, times: Times, row: &Row) -> Vec<(String, Style)> {
-        let is_counted = self.width.is_some() && row.cells.len() > self.asked;
+        let is_terminal = self.width.is_some();
         let lost: Vec<Style> = row.cells.iter().filter_map(Cell::lost).collect();
+        let (mut shown, others): (Vec<&Cell>, Vec<&Cell>) = match prove_nothing(&row.cells) {
+            true => row.cells.iter().partition(|cell| cell.is_answer()),
+            false => (row.cells.iter().collect(), Vec::new()),
+        };
+        if is_terminal && prove_nothing(&row.cells) {
+            shown.truncate(self.asked.max(1));
+        }
+        shown.extend(others);
         match (times, lost.first()) {
             (Times::Fastest, _) => fastest(&row.cells),
-            (_, Some(style)) if is_counted => {
-                let shown: Vec<&Cell> = row
-                    .cells
-                    .iter()
-                    .filter(|cell| cell.lost().is_none())
-                    .collect();
+            (_, Some(style)) if is_terminal && row.cells.len() > self.asked => {
+                shown.retain(|cell| cell.lost().is_none());
                 let count = format!("  {} of {} lost", lost.len(), row.cells.len());
                 times
                     .of(&shown, true)
@@ -273,7 +283,7 @@ impl Layout {
                     .chain([(count, *style)])
                     .collect()
             }
-            _ => times.of(&row.cells.iter().collect::<Vec<_>>(), self.width.is_some()),
+            _ => times.of(&shown, is_terminal),
         }
     }
 

@@ -90,6 +90,11 @@ pub(super) enum Cell {
 }
 
 impl Cell {
+    /// Whether it was answered.
+    pub(super) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Time { .. })
+    }
+
     /// How it is shown, if it was lost.
     pub(super) const fn lost(&self) -> Option<Style> {
         match self {

@@ -308,6 +308,85 @@ fn attempts_that_were_lost_are_counted_on_a_terminal_where_they_are_more_than_wa
 }
 
 #[test]
+fn answers_that_prove_nothing_stand_below_those_of_other_hops() {
+    let lost = |count| (0..count).map(|_| Cell::Lost(Style::Yellow));
+    let weak = |us: &[u64], mark: &str| {
+        let mark = |cell| match cell {
+            Cell::Time { rtt, style, .. } => Cell::Time {
+                rtt,
+                style,
+                mark: mark.to_owned(),
+            },
+            other => other,
+        };
+        times(us).into_iter().map(mark).collect::<Vec<_>>()
+    };
+    let rows = || {
+        // Of these there are more than were asked for, since none of them suffices.
+        let five = weak(&[6_021, 6_028, 16_027, 6_033, 6_025], "?");
+        vec![
+            row(
+                1,
+                None,
+                "10.1.0.1",
+                lost(2).chain(weak(&[6_715], "?")).collect(),
+            ),
+            row(
+                2,
+                None,
+                "10.2.0.1",
+                lost(1).chain(weak(&[13_440], "?")).collect(),
+            ),
+            row(3, None, "10.3.0.1", five),
+            row(4, None, "10.4.0.1", weak(&[26_757, 26_760, 126_757], "!X?")),
+            row(5, None, "10.5.0.1", times(&[33_418, 33_420, 33_419])),
+        ]
+    };
+    assert_lines(
+        Layout {
+            column: 0,
+            ..layout(80)
+        },
+        &rows(),
+        &[
+            " 1  10.1.0.1     6.715 ms ?          *            *",
+            " 2  10.2.0.1    13.440 ms ?          *",
+            " 3  10.3.0.1     6.021 ms     6.028 ms    16.027 ms ?",
+            " 4  10.4.0.1    26.757 ms    26.760 ms   126.757 ms !X?",
+            " 5  10.5.0.1    33.418 ms    33.420 ms    33.419 ms",
+        ],
+    );
+    assert_lines(
+        Layout {
+            column: 0,
+            ..layout(48)
+        },
+        &rows(),
+        &[
+            " 1  10.1.0.1   6.71 ms ? *      *",
+            " 2  10.2.0.1  13.44 ms ? *",
+            " 3  10.3.0.1   6.02   6.03  16.03 ms ?",
+            " 4  10.4.0.1  26.76  26.76 126.76 ms !X?",
+            " 5  10.5.0.1  33.42  33.42  33.42 ms",
+        ],
+    );
+    assert_lines(
+        Layout {
+            column: 0,
+            ..pipe()
+        },
+        &rows(),
+        &[
+            " 1  10.1.0.1     6.715 ms ?          *            *",
+            " 2  10.2.0.1    13.440 ms ?          *",
+            " 3  10.3.0.1     6.021 ms ?   6.028 ms ?  16.027 ms ?   6.033 ms ?   6.025 ms ?",
+            " 4  10.4.0.1    26.757 ms !X?    26.760 ms !X?   126.757 ms !X?",
+            " 5  10.5.0.1    33.418 ms    33.420 ms    33.419 ms",
+        ],
+    );
+}
+
+#[test]
 fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
     let mark = |us| Cell::Time {
         rtt: Duration::from_micros(us),

@@ -303,6 +303,30 @@ fn all_paths_of_both_families_are_found_and_not_compared() {
 }
 
 #[test]
+fn a_kind_of_socket_goes_with_sides_that_it_can_send() {
+    for (_, target) in FAMILIES {
+        for (sides, socket) in [
+            ("--compare=tcp:443,tcp:22", "tcp"),
+            ("--compare=udp,quic", "udp"),
+        ] {
+            let args = ["-n", "-q1", "--json", sides, "--socket", socket, target];
+            let Some(said) = in_scenario("wan", &args) else {
+                return;
+            };
+            let document = said.json();
+            let of_side = |side: &Value| side["route"]["socket"].clone();
+            let sockets: Vec<Value> = document["sides"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(of_side)
+                .collect();
+            assert_eq!(sockets, [socket, socket], "{sides}: {}", said.stderr);
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
     for (args, why) in [
         (
@@ -343,7 +367,27 @@ fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
         ),
         (
             "--compare --socket ping ::1",
-            "--compare can't be used with --socket ping or udp",
+            "--socket ping can't send probes of the side udp:33434: leave --socket out",
+        ),
+        (
+            "--compare --socket udp 127.0.0.1",
+            "--socket udp can't send probes of the side icmp: leave --socket out",
+        ),
+        (
+            "--compare --socket tcp ::1",
+            "--socket tcp can't send probes of the side icmp: leave --socket out",
+        ),
+        (
+            "--compare=tcp,tcp:22,quic --socket tcp 127.0.0.1",
+            "--socket tcp can't send probes of the side quic:443: leave --socket out",
+        ),
+        (
+            "--compare=4,6 --socket tcp name",
+            "--socket tcp requires --tcp: it sends TCP only",
+        ),
+        (
+            "--compare=4,6 -T --socket ping name",
+            "--tcp can't be used with --socket ping, which sends ICMP only",
         ),
         ("--compare ::1 ::2", "--compare is for one host: give one"),
         (
@@ -379,7 +423,10 @@ fn what_makes_no_sense_beside_a_comparison_is_refused_with_the_reason() {
             "--compare --paths --format dot ::1",
             "--compare supports the formats text and json only",
         ),
-        ("--compare --paths --socket tcp ::1", "--socket tcp"),
+        (
+            "--compare=tcp,tcp:22 --paths --socket tcp ::1",
+            "--compare can't be used with --socket udp or tcp and --paths: ",
+        ),
         (
             "--compare --mtu ::1",
             "the argument '--compare[=<SIDES>]' cannot be used with ",

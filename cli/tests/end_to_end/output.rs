@@ -226,6 +226,7 @@ fn json_has_the_documented_fields_and_no_others() {
     let figures = [
         "sent",
         "lost",
+        "unproven",
         "best_ms",
         "median_ms",
         "average_ms",

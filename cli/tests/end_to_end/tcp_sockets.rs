@@ -211,6 +211,34 @@ fn what_a_tcp_socket_cannot_do_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_source_port_without_privilege_is_refused_with_the_option_that_does_without() {
+    const TEST: &str =
+        "a_source_port_without_privilege_is_refused_with_the_option_that_does_without";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("tcp-port");
+    for target in ["10.4.0.1", "2001:db8:4::1"] {
+        let run = |more: &[&str]| {
+            let args = [copy.path(), "-n", "-T", "--source-port", "50001", target];
+            let command = [&NOBODY[..], &args, more].concat();
+            command_on_chain(3, &["--serve", "443"], &command)
+        };
+        let Some(said) = run(&[]) else {
+            return;
+        };
+        assert_eq!(said.status, 2, "{}", said.stdout);
+        assert!(
+            said.stderr.contains(": use --one-flow, "),
+            "{}",
+            said.stderr
+        );
+        let said = run(&["--one-flow"]).unwrap();
+        assert_eq!(said.status, 0, "{}", said.stderr);
+    }
+}
+
+#[test]
 fn on_one_flow_the_path_is_that_of_raw_sockets_with_the_same_port() {
     let flow = &["--socket", "tcp", "--one-flow"][..];
     let mut paths = Vec::new();

@@ -111,7 +111,7 @@ fn every_format_says_what_was_probed_and_what_the_target_said() {
     };
     let last = said.stdout.lines().last().unwrap();
     assert!(
-        last.contains(",tcp,4430,") && last.ends_with(",syn_ack"),
+        last.contains(",tcp,4430,") && last.ends_with(",syn_ack,0"),
         "{last}"
     );
     let said = on_chain(&["--format", "atlas", target]).unwrap();

@@ -3,6 +3,7 @@
 use crate::world::users::{Copy, NOBODY, can_be_nobody};
 use crate::world::{FAMILIES, HOPSHOT, command_on_chain, in_lab};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Reads what each hop shows: who answered, and how well that is proven.
 fn shown(document: &Value) -> Vec<Vec<(String, String)>> {
@@ -197,9 +198,110 @@ fn a_router_that_quotes_no_payload_is_asked_again_from_another_port() {
             (&udp["one_flow"], &udp["distance"], &udp["stop_reason"]),
             (&false.into(), &12.into(), &"reached".into())
         );
+        // Each left from a port of its own, and the others from that of the trace.
+        let ports = |document: &Value| -> Vec<Value> {
+            let hops = document["hops"].as_array().unwrap().iter();
+            let probes = hops.flat_map(|hop| hop["probes"].as_array().unwrap());
+            let answered = probes.filter(|probe| !probe.is_null());
+            answered.map(|probe| probe["source_port"].clone()).collect()
+        };
+        let (own, told) = (&udp["source_port"], ports(&udp));
+        let (last, detours) = told.split_last().unwrap();
+        assert!(last.is_null() && !detours.contains(own), "{udp}");
+        let different: HashSet<u64> = detours.iter().filter_map(Value::as_u64).collect();
+        assert_eq!(different.len(), 11, "{udp}");
+        assert!(ports(&raw).iter().all(Value::is_null), "{raw}");
+        let options = [
+            "run",
+            "--seed",
+            "7",
+            "short-quotes",
+            "--",
+            HOPSHOT,
+            "-n",
+            "-q1",
+        ];
+        let more = ["--json-stream", "-U", "--socket", "udp", target];
+        let events = in_lab(&options, &more).unwrap().stdout;
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let weak = events.filter(|event| event["evidence"] == "weak");
+        let ports: HashSet<u64> = weak.filter_map(|it| it["source_port"].as_u64()).collect();
+        assert_eq!(ports.len(), 11);
         // Where routers quote enough, nothing leaves the flow.
         let whole = trace("wan", "udp").unwrap();
         assert_eq!(whole["one_flow"], true);
         assert!(shown(&whole).concat().iter().all(|it| it.1 == "strong"));
+    }
+}
+
+#[test]
+fn answers_of_routers_that_quote_little_stand_in_one_column_and_are_not_lost() {
+    for (_, target) in FAMILIES {
+        let run = |more: &[&str]| {
+            let options = ["run", "--seed", "7", "short-quotes", "--", HOPSHOT, "-n"];
+            let args = [&["-U", "--socket", "udp"][..], more, &[target]].concat();
+            in_lab(&options, &args)
+        };
+        let Some(said) = run(&[]) else {
+            return;
+        };
+        // Behind the hop's number and its address.
+        let at_hops = said.stdout.lines().skip(1).take(12);
+        let ends: Vec<usize> = at_hops.filter_map(|line| line.find(" ms")).collect();
+        assert_eq!(ends, [ends[0]; 12], "{}", said.stdout);
+        let document = run(&["--json"]).unwrap().json();
+        let hops = document["hops"].as_array().unwrap();
+        for hop in &hops[..11] {
+            let count = |field: &str| hop[field].as_u64().unwrap();
+            let null = hop["probes"].as_array().unwrap().iter();
+            let null = null.filter(|probe| probe.is_null()).count() as u64;
+            assert!(count("unproven") > 0 && hop["best_ms"].is_null(), "{hop}");
+            let told = (count("lost"), count("sent") - count("unproven"));
+            assert_eq!(told, (null, null), "{hop}");
+        }
+        let last = &hops[11];
+        assert_eq!((&last["lost"], &last["unproven"]), (&0.into(), &0.into()));
+        let said = run(&["-m", "6", "-q1"]).unwrap();
+        let last = "it seems to be farther than the hops probed (-m).";
+        assert!(
+            said.stdout.contains(last) && said.status == 1,
+            "{}",
+            said.stdout
+        );
+        let document = run(&["-m", "6", "-q1", "--json"]).unwrap().json();
+        assert_eq!(document["stop_reason"], "max_hops", "{document}");
+    }
+}
+
+#[test]
+fn a_comparison_says_that_only_unproven_answers_came() {
+    let scenario = format!("{}/silent-short.toml", env!("CARGO_TARGET_TMPDIR"));
+    let text = "hops = 6\nrtt_ms = 20\nquote = 8\n[target.udp]\nfiltered = [33434]\n";
+    std::fs::write(&scenario, text).unwrap();
+    for (_, target) in FAMILIES {
+        let args = [
+            "-n",
+            "--json",
+            "--compare=udp,quic",
+            "--socket",
+            "udp",
+            target,
+        ];
+        let options = ["run", "--seed", "7", &scenario, "--", HOPSHOT];
+        let Some(said) = in_lab(&options, &args) else {
+            return;
+        };
+        let verdict = &said.json()["verdict"];
+        let end = &verdict["ends"][0];
+        assert_eq!(
+            (&end["end"], &end["after_hop"], &end["unproven"]["hop"]),
+            (&"quiet".into(), &0.into(), &5.into()),
+            "{verdict}"
+        );
+        let sentence = verdict["sentences"][0].as_str().unwrap();
+        let begin = "UDP 33434 has only answers that prove nothing, up to hop 5: filtered";
+        assert!(sentence.starts_with(begin), "{verdict}");
     }
 }

@@ -97,7 +97,7 @@ fn it_is_marked_in_every_format() {
             let row = lines(text, "|   3 ").concat();
             assert!(
                 row.ends_with(&format!(" {} |", mark.replace('!', "\\!")))
-                    && row.contains(" 100 % "),
+                    && row.contains(" 0 % ? "),
                 "{run}"
             );
         });
@@ -124,8 +124,8 @@ fn it_is_marked_in_every_format() {
             };
             assert!(probes.iter().all(is_marked), "{run}");
             assert_eq!(
-                (&hop["sent"], &hop["best_ms"]),
-                (&hop["lost"], &Value::Null),
+                (&hop["sent"], &hop["lost"], &hop["best_ms"]),
+                (&hop["unproven"], &json!(0), &Value::Null),
                 "{run}"
             );
         });
@@ -138,17 +138,17 @@ fn it_is_marked_in_every_format() {
                 !rows.is_empty() && rows.iter().all(|row| row.contains(",weak,")),
                 "{run}"
             );
+            let count = rows.len().to_string();
+            let unproven = |row: &&str| row.rsplit(',').next() == Some(&count);
+            assert!(rows.iter().all(unproven), "{run}");
         });
-        // It has no mark for it.
+        // It has no mark for it, so its readers see a lost probe.
         where_one_guesses("atlas", says, &["--format", "atlas"], |text, run| {
             let hop = &read(text)["result"][2]["result"];
-            assert!(
-                hop.as_array()
-                    .unwrap()
-                    .iter()
-                    .all(|answer| *answer == json!({ "x": "*" })),
-                "{run}"
-            );
+            let is_beside = |answer: &Value| {
+                answer["x"] == "*" && answer["unproven"]["rtt"].is_f64() && answer["rtt"].is_null()
+            };
+            assert!(hop.as_array().unwrap().iter().all(is_beside), "{run}");
         });
     }
 }

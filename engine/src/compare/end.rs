@@ -36,11 +36,15 @@ pub enum SideEnd {
     Quiet {
         /// The last hop that probes got to, as far as answers prove; 0 if there is none.
         after: u8,
+        /// Answers from behind it that prove nothing, if there are any.
+        unproven: Option<Unproven>,
     },
     /// Nothing more came in the time that was waited.
     Timeout {
         /// The last hop that probes got to.
         after: u8,
+        /// Answers from behind it that prove nothing, if there are any.
+        unproven: Option<Unproven>,
     },
     /// The path goes round in a loop.
     Loop {
@@ -49,8 +53,10 @@ pub enum SideEnd {
     },
     /// The target is farther away than the hops that were probed.
     MaxHops {
-        /// The last hop that probes got to.
+        /// The last hop that probes got to, as far as answers prove.
         after: u8,
+        /// Answers from behind it that prove nothing, if there are any.
+        unproven: Option<Unproven>,
     },
     /// It failed on this machine: nothing was sent, or what was left was not.
     Local {
@@ -62,6 +68,16 @@ pub enum SideEnd {
         /// The last hop that probes got to, so far.
         after: u8,
     },
+}
+
+/// Answers that prove nothing, so that they decide nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Unproven {
+    /// The last hop that has one; of the target's the first.
+    pub hop: u8,
+    /// Whether it is in the target's name.
+    pub is_target: bool,
 }
 
 /// The reason of somebody who refuses to pass probes on.
@@ -109,12 +125,24 @@ impl SideEnd {
     pub const fn after(&self) -> Option<u8> {
         match self {
             Self::Refused { after, .. }
-            | Self::Quiet { after }
-            | Self::Timeout { after }
+            | Self::Quiet { after, .. }
+            | Self::Timeout { after, .. }
             | Self::Loop { after }
-            | Self::MaxHops { after }
+            | Self::MaxHops { after, .. }
             | Self::Interrupted { after } => Some(*after),
             Self::Reached { .. } | Self::Proxied(_) | Self::Local { .. } => None,
+        }
+    }
+
+    /// Returns what answered behind the last hop that probes are known to have got to, if what did
+    /// proves nothing.
+    #[must_use]
+    pub const fn unproven(&self) -> Option<Unproven> {
+        match self {
+            Self::Quiet { unproven, .. }
+            | Self::Timeout { unproven, .. }
+            | Self::MaxHops { unproven, .. } => *unproven,
+            _ => None,
         }
     }
 
@@ -155,10 +183,11 @@ impl SideEnd {
                 rtt: median(&target_rtts(route)).or(route.knock_rtt()),
             };
         }
+        let unproven = Unproven::of(route, after);
         match route.stop_reason() {
-            Some(StopReason::Unreachable) => Self::Quiet { after },
+            Some(StopReason::Unreachable) => Self::Quiet { after, unproven },
             Some(StopReason::Loop) => Self::Loop { after },
-            Some(StopReason::MaxHops) => Self::MaxHops { after },
+            Some(StopReason::MaxHops) => Self::MaxHops { after, unproven },
             Some(StopReason::Interrupted | StopReason::NoRoom) | None => {
                 Self::Interrupted { after }
             }
@@ -167,11 +196,32 @@ impl SideEnd {
                     why: route.failure_text(failure),
                 },
                 None if route.stop_reason() == Some(StopReason::Timeout) && after > 0 => {
-                    Self::Timeout { after }
+                    Self::Timeout { after, unproven }
                 }
-                None => Self::Quiet { after },
+                None => Self::Quiet { after, unproven },
             },
         }
+    }
+}
+
+impl Unproven {
+    /// Returns the last hop behind another one with answers that prove nothing. What the target
+    /// says to probes that go past it stands at its own hop.
+    fn of(route: &Route, after: u8) -> Option<Self> {
+        let target = route.summary().target;
+        let behind = || route.hops().filter(move |hop| hop.number() > after);
+        let is_target =
+            |hop: &Hop<'_>| hop.replies().any(|it| it.from == target && !it.is_proven());
+        if let Some(hop) = behind().find(is_target) {
+            let (hop, is_target) = (hop.number(), true);
+            return Some(Self { hop, is_target });
+        }
+        let is_unproven = |hop: &Hop<'_>| hop.replies().any(|reply| !reply.is_proven());
+        let last = behind().filter(is_unproven).last()?;
+        Some(Self {
+            hop: last.number(),
+            is_target: false,
+        })
     }
 }
 

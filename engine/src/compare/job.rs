@@ -197,7 +197,7 @@ fn begin<L: Link>(
 }
 
 impl Tracing {
-    /// What is known so far.
+    /// Returns what is known so far.
     fn route<'a, L: Link>(&'a self, driver: &'a Driver<L>) -> Option<RouteView<'a>> {
         match &self.state {
             State::Running(running) => {

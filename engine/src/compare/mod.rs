@@ -19,7 +19,7 @@ mod side;
 mod tests;
 mod verdict;
 
-pub use end::{Refusal, SideEnd};
+pub use end::{Refusal, SideEnd, Unproven};
 pub use exploration::{ComparePaths, ExploredSide, PathsComparison};
 pub use figures::{Lossier, Slower};
 pub use job::{Compare, SidePlan};

@@ -1,6 +1,6 @@
 //! A verdict in words.
 
-use super::end::{Refusal, SideEnd};
+use super::end::{Refusal, SideEnd, Unproven};
 use super::figures::{Lossier, Slower};
 use super::parting::{Parting, Way};
 use super::side::{Side, listed};
@@ -75,6 +75,10 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
     let (who, is_one) = (listed(sides), sides.len() == 1);
     let verb = |one: &'static str, several: &'static str| if is_one { one } else { several };
     let (stops, is) = (verb("stops", "stop"), verb("is", "are"));
+    let only = |unproven: Unproven| {
+        let (has, hop) = (verb("has", "have"), unproven.hop);
+        format!("{has} only answers that prove nothing, up to hop {hop}")
+    };
     match end {
         SideEnd::Reached { distance, rtt, .. } => {
             let by_family = matches!(sides, [Side::Family(_)]);
@@ -108,7 +112,18 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
             };
             format!("{who} {stops} {}: {how}", behind(*after))
         }
-        SideEnd::Quiet { after } => {
+        SideEnd::Quiet {
+            unproven:
+                Some(Unproven {
+                    hop,
+                    is_target: true,
+                }),
+            ..
+        } => {
+            let seems = verb("seems", "seem");
+            format!("{who} {seems} to get there at hop {hop}, but nothing proves that answer")
+        }
+        SideEnd::Quiet { after, unproven } => {
             let is_udp = |side: &Side| matches!(side, Side::Protocol(ProbeProtocol::Udp { .. }));
             let udp = match (sides.iter().any(is_udp), is_one) {
                 (false, _) => "",
@@ -122,13 +137,18 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
                 (false, true) => "filtered, or down",
                 (false, false) => "filtered, down",
             };
-            match after {
-                0 => format!("{who} {is} not answered at all: {why}{udp}"),
-                hop => format!("{who} {is} silent after hop {hop}: {why}{udp}"),
+            match (after, unproven) {
+                (0, None) => format!("{who} {is} not answered at all: {why}{udp}"),
+                (0, Some(unproven)) => format!("{who} {}: {why}{udp}", only(*unproven)),
+                (after, unproven) => {
+                    let but = but(*unproven);
+                    format!("{who} {is} silent after hop {after}{but}: {why}{udp}")
+                }
             }
         }
-        SideEnd::Timeout { after } => {
-            format!("{who} {is} silent after hop {after} for as long as was waited (-w)")
+        SideEnd::Timeout { after, unproven } => {
+            let but = but(*unproven);
+            format!("{who} {is} silent after hop {after}{but} for as long as was waited (-w)")
         }
         SideEnd::Loop { after } => {
             format!(
@@ -136,11 +156,12 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
                 behind(*after)
             )
         }
-        SideEnd::MaxHops { after } => {
-            format!(
-                "{who} {stops} {}: no farther hop was probed (-m)",
-                behind(*after)
-            )
+        SideEnd::MaxHops { after, unproven } => {
+            let stops = match (after, unproven) {
+                (0, Some(unproven)) => only(*unproven),
+                _ => format!("{stops} {}{}", behind(*after), but(*unproven)),
+            };
+            format!("{who} {stops}: no farther hop was probed (-m)")
         }
         SideEnd::Local { why } => format!("{who} failed: {why}"),
         SideEnd::Interrupted { after } => {
@@ -155,6 +176,14 @@ fn distances(distances: &[(Side, u8)]) -> String {
         .iter()
         .map(|(side, hop)| format!("{side} at hop {hop}"));
     format!("The target answers {}", told.collect::<Vec<_>>().join(", "))
+}
+
+/// Names answers that prove nothing, so that they are left out.
+fn but(unproven: Option<Unproven>) -> String {
+    unproven.map_or_else(String::new, |unproven| {
+        let hop = unproven.hop;
+        format!(", but for answers that prove nothing, up to hop {hop}")
+    })
 }
 
 fn behind(hop: u8) -> String {

@@ -1,6 +1,6 @@
 //! Verdicts over facts that are written down here.
 
-use super::end::{Refusal, SideEnd};
+use super::end::{Refusal, SideEnd, Unproven};
 use super::facts::{Facts, HopFacts};
 use super::side::Side;
 use super::verdict::Verdict;
@@ -71,6 +71,7 @@ fn each_end_has_its_words() {
             is_certain,
         })
     };
+    let weak = |hop, is_target| Some(Unproven { hop, is_target });
     let why = "no permission; run this as root (sudo)".to_owned();
     for (end, told) in [
         (reached(None), "TCP 443 gets there: 3.0 ms"),
@@ -92,11 +93,55 @@ fn each_end_has_its_words() {
             "TCP 443 stops after hop 2: 10.2.0.1 says that the target can't be reached",
         ),
         (
-            SideEnd::Quiet { after: 0 },
+            SideEnd::Quiet {
+                after: 0,
+                unproven: None,
+            },
             "TCP 443 is not answered at all: filtered, or lost",
         ),
         (
-            SideEnd::Timeout { after },
+            SideEnd::Quiet {
+                after: 0,
+                unproven: weak(9, false),
+            },
+            "TCP 443 has only answers that prove nothing, up to hop 9: filtered, or lost",
+        ),
+        (
+            SideEnd::Quiet {
+                after,
+                unproven: weak(9, false),
+            },
+            "TCP 443 is silent after hop 2, but for answers that prove nothing, up to hop 9: \
+             filtered, or lost",
+        ),
+        (
+            SideEnd::Quiet {
+                after,
+                unproven: weak(9, true),
+            },
+            "TCP 443 seems to get there at hop 9, but nothing proves that answer",
+        ),
+        (
+            SideEnd::MaxHops {
+                after,
+                unproven: weak(6, false),
+            },
+            "TCP 443 stops after hop 2, but for answers that prove nothing, up to hop 6: no \
+             farther hop was probed (-m)",
+        ),
+        (
+            SideEnd::MaxHops {
+                after: 0,
+                unproven: weak(6, false),
+            },
+            "TCP 443 has only answers that prove nothing, up to hop 6: no farther hop was probed \
+             (-m)",
+        ),
+        (
+            SideEnd::Timeout {
+                after,
+                unproven: None,
+            },
             "TCP 443 is silent after hop 2 for as long as was waited (-w)",
         ),
         (
@@ -104,7 +149,10 @@ fn each_end_has_its_words() {
             "TCP 443 stops after hop 2: the path goes round in a loop",
         ),
         (
-            SideEnd::MaxHops { after },
+            SideEnd::MaxHops {
+                after,
+                unproven: None,
+            },
             "TCP 443 stops after hop 2: no farther hop was probed (-m)",
         ),
         (
@@ -129,7 +177,14 @@ fn each_end_has_its_words() {
         let routers = [router(1), router(2)];
         let sides = [
             side(ICMP, reached(None), &routers),
-            side(UDP, SideEnd::Quiet { after }, &routers),
+            side(
+                UDP,
+                SideEnd::Quiet {
+                    after,
+                    unproven: None,
+                },
+                &routers,
+            ),
             side(TCP, end, &routers),
         ];
         assert_eq!(
@@ -146,8 +201,26 @@ fn each_end_has_its_words() {
 #[test]
 fn where_nobody_gets_there_the_target_may_be_down() {
     let routers = [router(1), router(2)];
-    let quiet = |of| side(of, SideEnd::Quiet { after: 2 }, &routers);
-    let none = |of| side(of, SideEnd::Quiet { after: 0 }, &[]);
+    let quiet = |of| {
+        side(
+            of,
+            SideEnd::Quiet {
+                after: 2,
+                unproven: None,
+            },
+            &routers,
+        )
+    };
+    let none = |of| {
+        side(
+            of,
+            SideEnd::Quiet {
+                after: 0,
+                unproven: None,
+            },
+            &[],
+        )
+    };
     for (sides, told) in [
         (
             vec![quiet(ICMP), quiet(TCP)],
@@ -279,7 +352,10 @@ fn of_families_the_distance_is_told_and_addresses_are_not_compared() {
         said(&sides),
         ["No difference seen: IPv4 3.0 ms, IPv6 3.0 ms"]
     );
-    sides[1].end = SideEnd::Quiet { after: 1 };
+    sides[1].end = SideEnd::Quiet {
+        after: 1,
+        unproven: None,
+    };
     // The other address may be down.
     assert_eq!(
         said(&sides),

@@ -54,6 +54,9 @@ struct EndDocument {
     /// The last hop that probes got to, where they didn't get to the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     after_hop: Option<u8>,
+    /// Answers from behind it that prove nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unproven: Option<UnprovenDocument>,
     /// The host that refuses to pass probes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<IpAddr>,
@@ -61,6 +64,13 @@ struct EndDocument {
     port_state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     median_ms: Option<f64>,
+}
+
+/// Answers that prove nothing: their last hop, or that at which the target seems to answer.
+#[derive(Debug, Serialize)]
+struct UnprovenDocument {
+    hop: u8,
+    target: bool,
 }
 
 /// Sides that go by one address where paths part.
@@ -174,6 +184,10 @@ impl EndDocument {
             side: side.name(),
             end: end.as_str(),
             after_hop: end.after(),
+            unproven: end.unproven().map(|unproven| UnprovenDocument {
+                hop: unproven.hop,
+                target: unproven.is_target,
+            }),
             by,
             port_state: end.port_state(),
             median_ms: rtt.map(milliseconds),

@@ -6,15 +6,19 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// The probes to a hop, all addresses there together. Probes that did not get out of this machine
-/// don't count; those whose answer proves nothing count as lost; those that were still on their way
-/// when the trace was interrupted count as sent only. RTTs are in milliseconds.
+/// don't count; those whose answer proves nothing have a count of their own, and no RTT; those that
+/// were still on their way when the trace was interrupted count as sent only. RTTs are in
+/// milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Figures {
     /// Probes that left this machine.
     pub sent: usize,
-    /// Those of them that are lost.
+    /// Those of them that are lost: without any answer.
     pub lost: usize,
+    /// Those whose answer [proves nothing](hopshot_core::Changes::UNPROVEN), so that anybody may
+    /// have written it.
+    pub unproven: usize,
     /// The least RTT.
     pub best_ms: Option<f64>,
     /// The RTT in the middle, or between the two there: to half a nanosecond, which
@@ -29,7 +33,14 @@ pub struct Figures {
 impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
         let proven = hop.replies().filter(Reply::is_proven);
-        Self::new(proven.map(|reply| reply.rtt).collect(), hop.loss())
+        let unproven = hop.replies().filter(|reply| !reply.is_proven()).count();
+        let figures = Self::new(proven.map(|reply| reply.rtt).collect(), hop.loss());
+        Self {
+            // A hop's own loss has them too, as it may decide something.
+            lost: figures.lost.saturating_sub(unproven),
+            unproven,
+            ..figures
+        }
     }
 }
 
@@ -50,6 +61,7 @@ impl Figures {
         Self {
             sent: loss.sent,
             lost: loss.lost,
+            unproven: 0,
             best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
             median_ms: median(&rtts),
             average_ms: average.map(milliseconds),

@@ -107,6 +107,7 @@ impl<L: Link> Driver<L> {
                         }
                         trace.note_answer(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);
+                        trace.note_port(reply.probe, arrival.source_port);
                         trace.compare(&reply);
                         self.replies.push_back((id, reply));
                         self.schedule.hasten(id);

@@ -117,7 +117,7 @@ pub(super) struct TooBig {
     pub(super) mtu: u16,
 }
 
-/// What is known so far.
+/// A search for the path MTU, with its findings so far.
 #[derive(Debug)]
 pub(super) struct Search {
     /// Every link carries so much (RFC 791, section 3.2; RFC 8200, section 5).

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What one flow was answered.
+/// Answers to one flow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
     /// The flow itself: what load balancers tell it from others by.
@@ -14,7 +14,7 @@ pub(crate) struct Flow {
     pub(crate) hops: Vec<FlowHop>,
 }
 
-/// What one flow was answered from one hop; nothing if it was lost, or the router is silent.
+/// Answers to one flow from one hop; none if they were lost, or the router is silent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlowHop {
     pub(crate) number: u8,
@@ -52,7 +52,7 @@ pub(crate) struct Answered {
     pub(crate) from: IpAddr,
     pub(crate) rtt: Duration,
     pub(crate) end: Option<End>,
-    /// What the target said, if that is beyond doubt.
+    /// The target's answer, if that is beyond doubt.
     pub(crate) said: Option<TargetAnswer>,
 }
 
@@ -92,7 +92,7 @@ pub struct Node {
     pub flows: usize,
     /// The end of a path, if one ends here.
     pub end: Option<End>,
-    /// What the target said to the first of these flows that it answered, if this is the target.
+    /// The target's answer to the first of these flows that it answered, if this is the target.
     pub answer: Option<TargetAnswer>,
     /// One of these flows, by which the path through here can be traced again; `None` if none is
     /// known.
@@ -310,7 +310,7 @@ fn per_packet(flows: &[Flow]) -> BTreeSet<u8> {
         .collect()
 }
 
-/// Where there are routers that never answer.
+/// The places of routers that never answer.
 pub(crate) struct Silence {
     /// The hops that anybody answered from.
     heard: BTreeSet<u8>,

@@ -27,7 +27,7 @@ pub(crate) struct Quest {
     address: SocketAddr,
     search: Search,
     flows: Flows,
-    /// What is still to be traced of the last batch.
+    /// Flows of the last batch that are still to be traced.
     batch: Batch,
     /// Flows whose traces have begun and were not taken.
     under_way: usize,

@@ -65,7 +65,7 @@ impl Completeness {
     }
 }
 
-/// What is known, and what is missing.
+/// A search for all paths: its answers so far, and what is missing.
 pub(crate) struct Search {
     stopping: Stopping,
     first_hop: u8,
@@ -124,7 +124,7 @@ impl Search {
         self.flows.len()
     }
 
-    /// What is known now.
+    /// Returns the graph of all answers so far.
     pub(crate) fn graph(&self) -> Graph {
         Graph::new(self.first_hop - 1, &self.flows)
     }

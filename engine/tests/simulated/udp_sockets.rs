@@ -81,6 +81,16 @@ fn routers_that_quote_eight_octets_are_found_within_three_rtt() {
                 off.dedup();
                 assert_eq!(route.off_flow().collect::<Vec<_>>(), off, "{told}");
                 assert!(!route.is_one_flow());
+                // Which port each detour left from is told of those that were answered.
+                for reply in traced.replies() {
+                    let port = route.detour(reply.probe);
+                    assert_eq!(port.is_some(), route.is_detour(reply.probe), "{told}");
+                    let is_it = |port: u16| {
+                        let ports = traced.own().filter_map(|probe| probe.ports);
+                        ports.filter(|ports| ports.source == port).count() == 1
+                    };
+                    assert!(port.is_none_or(is_it), "{told}: {port:?}");
+                }
             }
         }
     }
@@ -180,6 +190,38 @@ fn a_target_that_quotes_so_little_stands_at_its_hop_and_gets_few_probes_more() {
                 probe.past_target && port < Some(0x8000)
             });
             assert!(detours.count() <= 3, "{told}");
+        }
+    }
+}
+
+#[test]
+fn where_the_target_is_behind_the_last_hop_probed_that_is_the_reason() {
+    const LAST: u8 = 6;
+    for (seed, family) in (0..20).flat_map(|seed| FAMILIES.map(|family| (seed, family))) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let some: Vec<u8> = (1..LAST).filter(|_| random.bool()).chain([LAST]).collect();
+        for short in [(1..HOPS).collect(), some] {
+            for (attempts, is_silent) in [(1, false), (3, false), (1, true)] {
+                let mut scenario = path(short.clone());
+                let last = scenario.hop.iter_mut();
+                let mut last = last.filter(|hop| matches!(hop.at, Places::One(LAST)));
+                last.next().unwrap().silent = is_silent;
+                let mut settings = judge::settings(PLAIN);
+                settings.config.attempts = attempts;
+                settings.config.max_hops = LAST;
+                let [raw, udp] = [SocketKind::Raw, SocketKind::Udp]
+                    .map(|kind| judge::trace_on(kind, &scenario, family, &settings, seed));
+                let told = format!("{short:?} {family:?} -q {attempts} seed {seed}");
+                assert_eq!(lies(&udp), [""; 0], "{told}");
+                assert_eq!((udp.route.distance(), udp.route.reached()), (None, false));
+                let is_it =
+                    |traced: &Traced| traced.route.stop_reason() == Some(StopReason::MaxHops);
+                assert_eq!(
+                    (is_it(&udp), is_it(&raw)),
+                    (!is_silent, !is_silent),
+                    "{told}"
+                );
+            }
         }
     }
 }

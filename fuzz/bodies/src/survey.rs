@@ -398,6 +398,7 @@ impl Link for Chaos {
             },
             at: self.now(),
             clock: Clock::Kernel,
+            source_port: None,
         }))
     }
 

@@ -65,7 +65,7 @@ fn what_comes_to_sockets_without_a_probe_wakes_nobody_for_long() {
 fn read(spares: &mut Spares, buf: &mut [u8]) -> Option<usize> {
     let end = Instant::now() + Duration::from_millis(200);
     loop {
-        if let Some(received) = spares.read(buf).unwrap() {
+        if let Some((received, _)) = spares.read(buf).unwrap() {
             let arrival: Arrival<'_> = received.arrival(buf);
             return Some(arrival.message.len());
         }
@@ -147,15 +147,16 @@ fn an_error_is_about_the_probe_of_its_port() {
                 for number in 0..3 {
                     send(&mut spares, to, number);
                 }
-                let mut checksums = Vec::new();
+                let (mut checksums, mut ports) = (Vec::new(), HashSet::new());
                 for _ in 0..3 {
                     let end = Instant::now() + Duration::from_secs(5);
-                    let received = loop {
+                    let (received, port) = loop {
                         match spares.read(&mut buf).unwrap() {
                             Some(received) => break received,
                             None => assert!(Instant::now() < end),
                         }
                     };
+                    ports.insert(port.unwrap());
                     let arrival = received.arrival(&buf);
                     let answer = arrival.answer().unwrap();
                     assert_eq!((answer.kind, answer.from), (Kind::Unreachable, to));
@@ -168,6 +169,7 @@ fn an_error_is_about_the_probe_of_its_port() {
                 }
                 checksums.sort_unstable();
                 assert_eq!(checksums, [0, 1, 2]);
+                assert_eq!(ports.len(), 3);
                 // Those that were forgotten have no answer.
                 send(&mut spares, to, 3);
                 spares.forget(|tag| tag == 3);

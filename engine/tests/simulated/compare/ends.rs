@@ -4,7 +4,7 @@ use super::{How, ICMP, USUAL, at, each, path, with};
 use crate::hostile::reply;
 use crate::judge::tcp;
 use hopshot_core::wire::ip;
-use hopshot_engine::{Refusal, SideEnd};
+use hopshot_engine::{Refusal, SideEnd, SocketKind};
 use hopshot_lab::{Attack, Hop, Machine, Protocol};
 use std::time::Duration;
 
@@ -60,7 +60,13 @@ fn a_firewall_that_forbids_udp_is_named_with_its_hop() {
 fn where_icmp_is_dropped_on_the_way_tcp_is_open_all_the_same() {
     let drops = vec![Protocol::Icmp];
     each(&with(Hop { drops, ..at(5) }), &USUAL, |seen| {
-        seen.ends(0, &SideEnd::Quiet { after: 5 });
+        seen.ends(
+            0,
+            &SideEnd::Quiet {
+                after: 5,
+                unproven: None,
+            },
+        );
         seen.reaches(1, Some(false));
         seen.reaches(2, Some(true));
         seen.shows_ends_alone();
@@ -88,7 +94,13 @@ fn one_port_that_is_filtered_says_nothing_of_another() {
     scenario.target.tcp.filtered = vec![22];
     let protocols = &[ICMP, tcp(22), tcp(443)];
     each(&scenario, &How { protocols, ..USUAL }, |seen| {
-        seen.ends(1, &SideEnd::Quiet { after: 11 });
+        seen.ends(
+            1,
+            &SideEnd::Quiet {
+                after: 11,
+                unproven: None,
+            },
+        );
         seen.reaches(2, Some(true));
         seen.shows_ends_alone();
         // One side by TCP doesn't get there.
@@ -102,7 +114,13 @@ fn a_target_that_is_silent_to_all_may_be_down() {
     scenario.target.silent = true;
     each(&scenario, &USUAL, |seen| {
         for side in 0..3 {
-            seen.ends(side, &SideEnd::Quiet { after: 11 });
+            seen.ends(
+                side,
+                &SideEnd::Quiet {
+                    after: 11,
+                    unproven: None,
+                },
+            );
         }
         seen.shows_ends_alone();
         let who = match seen.has_icmp() {
@@ -128,6 +146,62 @@ fn a_proxy_for_tcp_is_no_target() {
         assert_eq!((proxy.hop, proxy.router), (6, seen.router(6)));
         assert!(proxy.is_certain && !seen.result.reached());
         seen.shows_ends_alone();
+    });
+}
+
+#[test]
+fn answers_that_prove_nothing_are_told_as_such_and_not_as_silence() {
+    let mut scenario = path();
+    scenario.hop.extend((1..12).map(|hop| Hop {
+        quote: Some(8),
+        ..at(hop)
+    }));
+    scenario.target.udp.filtered = vec![33_434];
+    each(&scenario, &USUAL, |seen| {
+        seen.reaches(2, Some(true));
+        let end = seen.end(1);
+        let is_weak = seen.result.sides()[1]
+            .route
+            .as_ref()
+            .is_ok_and(|route| route.summary().socket == SocketKind::Udp);
+        let unproven = end.unproven().map(|it| (it.hop, it.is_target));
+        let (after, why) = match is_weak {
+            true => (0, "has only answers that prove nothing, up to hop 11"),
+            false => (11, "is silent after hop 11"),
+        };
+        assert_eq!(
+            (end.as_str(), end.after(), unproven),
+            ("quiet", Some(after), is_weak.then_some((11, false))),
+            "{}",
+            seen.told
+        );
+        let told = format!("UDP 33434 {why}: filtered, lost, or an open port that says nothing");
+        assert!(seen.sentences().contains(&told), "{}", seen.told);
+    });
+}
+
+#[test]
+fn a_target_that_proves_nothing_is_told_and_is_not_reached() {
+    let mut scenario = path();
+    scenario.hop.push(Hop {
+        quote: Some(8),
+        ..at(3)
+    });
+    scenario.target.quote = Some(8);
+    each(&scenario, &USUAL, |seen| {
+        let end = seen.end(1);
+        if end.is_reached() {
+            return;
+        }
+        let unproven = end.unproven().map(|it| (it.hop, it.is_target));
+        assert_eq!(
+            (end.as_str(), end.after(), unproven),
+            ("quiet", Some(11), Some((12, true))),
+            "{}",
+            seen.told
+        );
+        let told = "UDP 33434 seems to get there at hop 12, but nothing proves that answer";
+        assert!(seen.sentences().contains(&told.to_owned()), "{}", seen.told);
     });
 }
 
