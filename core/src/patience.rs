@@ -178,7 +178,7 @@ impl Patience {
             slow: patient(view, slow),
             known,
             has_enough,
-            quiet: view.quiet,
+            quiet: view.path.quiet,
             until_quiet: patient(view, until_quiet(slowest)),
             from_quiet: patient(view, from_quiet(slowest)),
             factor: view.config.patience,

@@ -244,7 +244,7 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
     let is_behind = hop > view.path.top && view.path.end.is_none();
     let reason = match reason(view, hop, progress) {
         _ if is_behind && hop > last => None,
-        None if is_behind && view.quiet.is_some() && progress.heard == 0 => Some(Reason::Retry),
+        None if is_behind && view.path.quiet.is_some() && progress.heard == 0 => Some(Reason::Retry),
         reason => reason,
     };
     let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
@@ -300,7 +300,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
         // Each answer from farther on is worth one more.
         None if top.saturating_add(2) >= hop.saturating_add(progress.sent) => true,
         // Nothing from farther on will say that it is time.
-        None => hop <= top && (view.quiet.is_some() || top == view.config.max_hops),
+        None => hop <= top && (view.path.quiet.is_some() || top == view.config.max_hops),
     }
 }
 
@@ -308,7 +308,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     // A loss is worth one more probe where the path may or may not lead, and none where nothing
     // said that it leads.
-    let is_near = view.quiet.is_some() && hop <= view.path.top.saturating_add(EDGE);
+    let is_near = view.path.quiet.is_some() && hop <= view.path.top.saturating_add(EDGE);
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
@@ -321,7 +321,7 @@ fn is_heard_apart(view: &View<'_>, hop: u8) -> bool {
 
 /// Whether a hop is behind the last router, where nothing is expected to answer.
 fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
-    view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
+    view.path.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
 /// Returns when a probe that a hop gets for this reason is to leave.
@@ -336,7 +336,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
         (Reason::Attempt, _) => next,
         (_, end) => {
             let first = view.sent_at(progress.first);
-            let (wait, gap) = match view.quiet {
+            let (wait, gap) = match view.path.quiet {
                 // Nothing came from there until it was quiet.
                 Some(quiet) if end.is_none() && hop >= view.path.top => {
                     (quiet.nanos_since(first), 0)

@@ -229,7 +229,7 @@ impl<'a> Hop<'a> {
         let is_awaited = waiting > 0 || is_guessed || heard != sure;
         let complete = sure >= view.config.attempts || asked && !is_awaited;
         self.route.ended.is_some()
-            || on_path && complete && plan::reason(view, self.number, &progress).is_none()
+            || on_path && complete && plan::reason(view, self.number, progress).is_none()
     }
 
     /// Whether it answered, with proof, and then stopped: its last two probes or more are lost.

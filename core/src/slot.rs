@@ -1,5 +1,5 @@
-//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is
-//! lost between them.
+//! The memory of one probe, packed: its fields fill whole words, so that no place is lost between
+//! them, and that none is read octet by octet.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -52,10 +52,12 @@ pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
 /// The memory of one probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    sent: [u8; 8],
-    rtt: [u8; 5],
-    number: u16,
+    sent: Instant,
     from: [u8; 16],
+    /// The span from sending on, in nanoseconds: its low 32 bits, and the 8 above them.
+    span_low: u32,
+    span_high: u8,
+    number: u16,
     hop: u8,
     attempt: u8,
     state: u8,
@@ -71,10 +73,11 @@ impl Slot {
     /// A probe that is just being sent.
     pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
         Self {
-            sent: sent.as_nanos().to_le_bytes(),
-            rtt: [0; 5],
-            number: 0,
+            sent,
             from: [0; 16],
+            span_low: 0,
+            span_high: 0,
+            number: 0,
             hop,
             attempt,
             state: IN_FLIGHT,
@@ -119,7 +122,7 @@ impl Slot {
     }
 
     pub(crate) const fn sent(&self) -> Instant {
-        Instant::from_nanos(u64::from_le_bytes(self.sent))
+        self.sent
     }
 
     pub(crate) const fn is_in_flight(&self) -> bool {
@@ -179,9 +182,8 @@ impl Slot {
     /// Its RTT in nanoseconds, if it was answered.
     #[inline(never)]
     pub(crate) const fn rtt(&self) -> Option<u64> {
-        let [a, b, c, d, e] = self.rtt;
         if self.is_answered() {
-            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+            Some(self.span())
         } else {
             None
         }
@@ -234,7 +236,7 @@ impl Slot {
 
     /// Moves the time of sending back, after the clock began again.
     pub(crate) const fn turn_back(&mut self, nanos: u64) {
-        self.sent = self.sent().before(nanos).as_nanos().to_le_bytes();
+        self.sent = self.sent.before(nanos);
     }
 
     /// Remembers a better time of sending. A probe that was answered left no later than its answer
@@ -245,14 +247,20 @@ impl Slot {
             at = at.min(received);
             self.set_received(at, received);
         }
-        self.sent = at.as_nanos().to_le_bytes();
+        self.sent = at;
     }
 
     // In its callers it takes more room.
     #[inline(never)]
     fn set_received(&mut self, sent: Instant, received: Instant) {
-        let [rtt @ .., _, _, _] = received.nanos_since(sent).min(LONGEST_RTT).to_le_bytes();
-        self.rtt = rtt;
+        let span = received.nanos_since(sent).min(LONGEST_RTT);
+        let [a, b, c, d, high, ..] = span.to_le_bytes();
+        (self.span_low, self.span_high) = (u32::from_le_bytes([a, b, c, d]), high);
+    }
+
+    const fn span(&self) -> u64 {
+        let [a, b, c, d] = self.span_low.to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, self.span_high, 0, 0, 0])
     }
 
     /// Gives it up from now on. An answer still counts if it comes.
@@ -263,9 +271,8 @@ impl Slot {
 
     /// The time that it was waited for in nanoseconds, if it is lost.
     pub(crate) const fn waited(&self) -> Option<u64> {
-        let [a, b, c, d, e] = self.rtt;
         if self.state & STATE == LOST {
-            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+            Some(self.span())
         } else {
             None
         }

@@ -23,7 +23,7 @@ pub(crate) fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
         Sweep::Window { first, step } => match end {
             Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
             None if is_held_back(view) => (0, None),
-            None if view.quiet.is_some() => (view.config.max_hops, None),
+            None if view.path.quiet.is_some() => (view.config.max_hops, None),
             _ => {
                 let edge = window(view, first, step);
                 match silent_edge(view, edge) {

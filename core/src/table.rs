@@ -120,6 +120,10 @@ pub(crate) struct Path {
     /// The farthest hop that passed a probe on beyond doubt; 0 before any did.
     pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
+    /// The loop that the path goes into.
+    pub(crate) found_loop: Option<End>,
+    /// Since when nothing more is expected from the probes sent until then.
+    pub(crate) quiet: Option<Instant>,
     /// The greatest RTT so far, in nanoseconds, plus one; 0 before there is any.
     slowest: u64,
 }
@@ -138,24 +142,20 @@ impl Path {
         top: 0,
         sure_top: 0,
         end: None,
+        found_loop: None,
+        quiet: None,
         slowest: 0,
     };
 
-    /// Weighs the answers of a trace whose probes begin at `first_hop`, on a path that goes into
-    /// `found_loop` if it does.
+    /// Weighs the answers of a trace whose probes begin at `first_hop`.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
     #[inline(never)]
-    pub(crate) fn survey(
-        first_hop: u8,
-        hops: &[Progress],
-        probes: &[Slot],
-        found_loop: Option<End>,
-    ) -> Self {
-        let mut path = Self::UNKNOWN;
+    pub(crate) fn survey(&mut self, first_hop: u8, hops: &[Progress], probes: &[Slot]) {
+        (self.top, self.sure_top, self.slowest) = (0, 0, 0);
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
         let mut passes = None;
@@ -172,11 +172,11 @@ impl Path {
                 barrier = Some(end(EndKind::Barrier, evidence));
             }
             passes = passes.max(progress.passes);
-            if path.top == 0 && progress.passes.is_some() {
-                path.top = hop;
+            if self.top == 0 && progress.passes.is_some() {
+                self.top = hop;
             }
-            if path.sure_top == 0 && progress.passes == Some(Evidence::Strong) {
-                path.sure_top = hop;
+            if self.sure_top == 0 && progress.passes == Some(Evidence::Strong) {
+                self.sure_top = hop;
             }
             if progress.surely_reached > 0 {
                 target = Some(end(EndKind::Target, Evidence::Strong));
@@ -187,15 +187,14 @@ impl Path {
                 target = Some(end(EndKind::Target, Evidence::Weak));
             }
         }
-        path.top = path.top.max(first_hop.saturating_sub(1));
-        path.end = target
-            .or(found_loop)
+        self.top = self.top.max(first_hop.saturating_sub(1));
+        self.end = target
+            .or(self.found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
         for probe in probes.iter().filter(|probe| probe.is_proven()) {
             let rtt = probe.rtt().map_or(0, |rtt| rtt.saturating_add(1));
-            path.slowest = path.slowest.max(rtt);
+            self.slowest = self.slowest.max(rtt);
         }
-        path
     }
 
     /// The greatest RTT so far, in nanoseconds.
@@ -352,18 +351,16 @@ pub(crate) struct View<'a> {
     pub(crate) probes: &'a [Slot],
     pub(crate) hops: &'a [Progress],
     pub(crate) path: &'a Path,
-    /// Since when nothing more is expected from the probes sent until then.
-    pub(crate) quiet: Option<Instant>,
     /// Probes that may still be sent.
     pub(crate) room: usize,
 }
 
 impl View<'_> {
-    pub(crate) fn progress(&self, hop: u8) -> Progress {
+    #[inline(never)]
+    pub(crate) fn progress(&self, hop: u8) -> &Progress {
         self.hops
             .get(usize::from(hop).wrapping_sub(1))
-            .copied()
-            .unwrap_or_default()
+            .unwrap_or(&Progress::NONE)
     }
 
     #[inline(never)]

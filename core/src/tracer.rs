@@ -16,7 +16,7 @@ use crate::protocol::{APART, Match, Protocol};
 use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
-use crate::table::{self, End, EndKind, Path, Progress, View};
+use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::{Instant, earlier};
 use crate::wire::extensions::Extensions;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
@@ -100,9 +100,6 @@ pub struct TracerIn<S, P = Echo> {
     config: Config,
     protocol: P,
     path: Path,
-    quiet: Option<Instant>,
-    /// The loop that the path goes into.
-    path_loop: Option<End>,
     /// The time of the last poll.
     polled: Instant,
     /// No probe leaves before this instant.
@@ -146,8 +143,6 @@ impl<S, P: Protocol> TracerIn<S, P> {
             config: Config::IDLE,
             protocol: P::IDLE,
             path: Path::UNKNOWN,
-            quiet: None,
-            path_loop: None,
             polled: Instant::EPOCH,
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
@@ -173,18 +168,17 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// # Errors
     /// [`ConfigError`] if a parameter is out of its range, or if there is room for less than hops
     /// times attempts. Nothing has changed then.
+    #[inline(never)]
     pub fn start(&mut self, config: &Config, protocol: P) -> Result<(), ConfigError> {
         Self::check(config, &self.memory)?;
         protocol.check()?;
         self.config = *config;
         self.protocol = protocol;
         self.memory.clear();
-        self.path_loop = None;
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
         self.path = Path::beginning_at(config.first_hop);
-        self.quiet = None;
         self.ended = None;
         Ok(())
     }
@@ -227,8 +221,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         };
         Self::check(&config, &self.memory)?;
         self.config = config;
-        self.path = self.survey();
-        self.quiet = None;
+        self.path.quiet = None;
+        self.survey();
         self.ended = None;
         Ok(())
     }
@@ -295,7 +289,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 Next::At(at) => Some(at),
                 Next::Nothing => None,
             };
-            let quiet_at = match (self.quiet, self.path.certain_end()) {
+            let quiet_at = match (self.path.quiet, self.path.certain_end()) {
                 (None, None) if self.protocol.connects() => detour::quiet_at(&self.view()),
                 (None, None) => patience::quiet_at(&self.view()),
                 _ => None,
@@ -305,7 +299,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 continue;
             }
             match earlier(earlier(soonest, quiet_at), given_up) {
-                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
+                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.path.quiet = Some(now),
                 Some(at) => return Ok(Action::Wait(at)),
                 None => self.ended = Some(self.reason()),
             }
@@ -317,7 +311,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         for probe in self.memory.probes_mut() {
             probe.turn_back(nanos);
         }
-        self.quiet = self.quiet.map(|quiet| quiet.before(nanos));
+        self.path.quiet = self.path.quiet.map(|quiet| quiet.before(nanos));
         self.next_send = self.next_send.before(nanos);
     }
 
@@ -419,8 +413,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let hop = probe.hop();
         self.sum_up(hop);
         let (hops, probes) = (self.hops(), self.memory.probes());
-        self.path_loop = table::find_loop(hops, probes, hop, self.path.top, self.path_loop);
-        self.path = self.survey();
+        self.path.found_loop = table::find_loop(hops, probes, hop, self.path.top, self.path.found_loop);
+        self.survey();
         Ok(reply)
     }
 
@@ -434,7 +428,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = self.survey();
+            self.survey();
         }
     }
 
@@ -517,7 +511,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// the target has not been heard.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
+        self.path.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
     }
 
     /// Returns whether an error came that quoted too little to tell which probe it is about: see
@@ -539,7 +533,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             probes: self.memory.probes(),
             hops: self.hops(),
             path: &self.path,
-            quiet: self.quiet,
             room: self
                 .memory
                 .capacity()
@@ -643,7 +636,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
         let mut patience = Patience::of(&self.view());
-        if let Some(quiet) = self.quiet
+        if let Some(quiet) = self.path.quiet
             && self.protocol.connects()
         {
             let nanos = detour::from_quiet(&self.view(), quiet);
@@ -674,13 +667,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         (any_lost, soonest)
     }
 
-    fn survey(&self) -> Path {
-        Path::survey(
-            self.config.first_hop,
-            self.hops(),
-            self.memory.probes(),
-            self.path_loop,
-        )
+    fn survey(&mut self) {
+        let hops = self.memory.hops();
+        let hops = hops.get(..self.config.max_hops.into()).unwrap_or_default();
+        self.path
+            .survey(self.config.first_hop, hops, self.memory.probes());
     }
 
     fn sum_up(&mut self, hop: u8) {
