@@ -55,7 +55,7 @@ pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
     let last = waiting.map(Slot::sent).max();
     match (last, view.config.sweep()) {
         (None, _) | (_, Sweep::Burst) => Instant::EPOCH,
-        (Some(last), _) => last.after(patience::overdue(view.path.slowest())),
+        (Some(last), _) => last.after(patience::overdue(view.path)),
     }
 }
 
@@ -67,19 +67,17 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
         return patience::quiet_at(view);
     }
     let edge = view.last_first(view.behind(view.path.top), false)?;
-    let slowest = view.path.slowest();
-    let begun = first_sent(view).after(patience::until_quiet(slowest));
-    let again = begun.max(edge.after(patience::lost(slowest)));
+    let begun = first_sent(view).after(patience::until_quiet(view.path));
+    let again = begun.max(edge.after(patience::lost(view.path)));
     Some(again.min(edge.after(nanos(view.config.timeout))))
 }
 
 /// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until
 /// it is quiet, and so that the first probe has had all its time.
 pub(crate) fn from_quiet(view: &View<'_>, quiet: Instant) -> u64 {
-    let slowest = view.path.slowest();
     let (until, from) = (
-        patience::until_quiet(slowest),
-        patience::from_quiet(slowest),
+        patience::until_quiet(view.path),
+        patience::from_quiet(view.path),
     );
     let begun = first_sent(view).after(until).after(from);
     begun.nanos_since(quiet).max(until)

@@ -23,7 +23,7 @@
 //!   can't keep the true one away.
 
 use crate::slot::Slot;
-use crate::table::{EndKind, View};
+use crate::table::{EndKind, Path, View};
 use crate::time::{Instant, nanos};
 
 const fn millis(millis: u64) -> u64 {
@@ -47,31 +47,33 @@ const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
 const TYPICAL: u64 = millis(400);
 
+// An RTT is 18 minutes at most, so no sum or product of one overflows.
+
 /// After this time an answer is later than any other was: time for a retry.
 #[inline(never)]
-pub(crate) fn overdue(slowest: Option<u64>) -> u64 {
-    let slowest = slowest.unwrap_or(TYPICAL);
+pub(crate) fn overdue(path: &Path) -> u64 {
+    let slowest = path.slowest().unwrap_or(TYPICAL);
     slowest
-        .saturating_add(slowest >> 3)
-        .saturating_add(millis(2))
+        .wrapping_add(slowest >> 3)
+        .wrapping_add(millis(2))
 }
 
 /// Between two attempts at one hop.
-pub(crate) fn spacing(slowest: Option<u64>) -> u64 {
-    slowest.unwrap_or_default() >> 4
+pub(crate) fn spacing(path: &Path) -> u64 {
+    path.slowest().unwrap_or_default() >> 4
 }
 
 /// How long after a probe to a hop that is no farther than others that have answered it is lost,
 /// most likely.
 #[inline(never)]
-pub(crate) fn lost(slowest: Option<u64>) -> u64 {
-    overdue(slowest).max(LOST)
+pub(crate) fn lost(path: &Path) -> u64 {
+    overdue(path).max(LOST)
 }
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = until_quiet(view.path.slowest()).min(nanos(view.config.timeout));
+    let patience = until_quiet(view.path).min(nanos(view.config.timeout));
     let last = view.last_first(view.behind(view.path.top), false);
     last.map(|last| last.after(patience))
 }
@@ -89,11 +91,11 @@ pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    let slowest = view.path.slowest();
+    let path = view.path;
     nanos(view.config.timeout)
         <= patient(
             view,
-            until_quiet(slowest).saturating_add(from_quiet(slowest)),
+            until_quiet(path).saturating_add(from_quiet(path)),
         )
 }
 
@@ -110,23 +112,23 @@ fn times(wait: u64, patience: u8) -> u64 {
 /// How long after the last of the probes sent so far nothing more is expected of them.
 // In its callers it takes more room.
 #[inline(never)]
-pub(crate) fn until_quiet(slowest: Option<u64>) -> u64 {
-    match slowest {
-        None => overdue(None),
+pub(crate) fn until_quiet(path: &Path) -> u64 {
+    match path.slowest() {
+        None => overdue(path),
         Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
         // The next answer may be from another continent.
-        Some(slowest) => slowest.saturating_add(slowest >> 1).max(QUIET),
+        Some(slowest) => slowest.wrapping_add(slowest >> 1).max(QUIET),
     }
 }
 
 /// How long the wait for hops of which nothing is known goes on from then on.
 // In its callers it takes more room.
 #[inline(never)]
-pub(crate) fn from_quiet(slowest: Option<u64>) -> u64 {
-    match slowest {
+pub(crate) fn from_quiet(path: &Path) -> u64 {
+    match path.slowest() {
         None => u64::MAX,
         Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
-        Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
+        Some(slowest) => slowest.wrapping_mul(2).max(UNKNOWN),
     }
 }
 
@@ -152,15 +154,15 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn of(view: &View<'_>) -> Self {
-        let slowest = view.path.slowest();
-        let typical = slowest.unwrap_or(TYPICAL);
-        let slowest_router = typical.saturating_add(SLOW_ROUTER);
-        let (slow, known, has_enough) = match view.path.certain_end() {
-            None => (slowest_router, view.path.sure_top, None),
+        let path = view.path;
+        let typical = path.slowest().unwrap_or(TYPICAL);
+        let slowest_router = typical.wrapping_add(SLOW_ROUTER);
+        let (slow, known, has_enough) = match path.certain_end() {
+            None => (slowest_router, path.sure_top, None),
             Some(end) => {
                 // 2.3, without a division: that of 64 bits is a long function where the processor
                 // has none.
-                let slow = (typical.saturating_mul(147) >> 6).max(SLOW_ROUTER);
+                let slow = (typical.wrapping_mul(147) >> 6).max(SLOW_ROUTER);
                 let (known, has_enough) = match end.kind {
                     EndKind::Target => (
                         end.hop.saturating_sub(1),
@@ -174,13 +176,13 @@ impl Patience {
         Self {
             attempts: view.config.attempts,
             timeout: nanos(view.config.timeout),
-            lost: patient(view, lost(slowest)),
+            lost: patient(view, lost(path)),
             slow: patient(view, slow),
             known,
             has_enough,
             quiet: view.path.quiet,
-            until_quiet: patient(view, until_quiet(slowest)),
-            from_quiet: patient(view, from_quiet(slowest)),
+            until_quiet: patient(view, until_quiet(path)),
+            from_quiet: patient(view, from_quiet(path)),
             factor: view.config.patience,
         }
     }

@@ -329,7 +329,7 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
 #[inline(never)]
 fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant {
     let last = view.sent_at(progress.last);
-    let next = last.after(patience::spacing(view.path.slowest()));
+    let next = last.after(patience::spacing(view.path));
     match (reason, view.path.end) {
         (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
         (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
@@ -341,7 +341,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
                 Some(quiet) if end.is_none() && hop >= view.path.top => {
                     (quiet.nanos_since(first), 0)
                 }
-                _ => (patience::overdue(view.path.slowest()), RETRY_GAP),
+                _ => (patience::overdue(view.path), RETRY_GAP),
             };
             first
                 .after(patience::until_retry(view, wait))
@@ -354,7 +354,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
 /// it was quiet.
 fn overdue_at(view: &View<'_>, progress: &Progress) -> Instant {
     let first = view.sent_at(progress.first);
-    first.after(patience::overdue(view.path.slowest()))
+    first.after(patience::overdue(view.path))
 }
 
 #[inline(never)]
@@ -368,6 +368,6 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = view.between(view.path.top, end.hop.saturating_sub(1));
     view.last_first(between, true)
         .map_or(Instant::EPOCH, |last| {
-            last.after(patience::overdue(view.path.slowest()))
+            last.after(patience::overdue(view.path))
         })
 }

@@ -247,7 +247,7 @@ impl<'a> Hop<'a> {
             _ => 0,
         });
         let view = &self.route.view;
-        let in_time = patience::overdue(view.path.slowest()) <= nanos(view.config.timeout);
+        let in_time = patience::overdue(view.path) <= nanos(view.config.timeout);
         let at_hop = view
             .probes
             .iter()

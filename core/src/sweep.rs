@@ -60,7 +60,7 @@ pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
     let missing = edge.saturating_sub(view.path.top);
     let last = view.last_first(view.between(view.path.top, edge), false);
     last.filter(|_| missing <= EDGE || edge < NEAR)
-        .map(|last| last.after(patience::lost(view.path.slowest())))
+        .map(|last| last.after(patience::lost(view.path)))
 }
 
 /// Whether the first sweep leaves the last places to the silent hops that it has passed, since
