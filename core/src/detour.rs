@@ -62,14 +62,16 @@ pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
 /// Returns when silent hops at the end of the path are asked again. All that a knock could have
 /// told is known by the time when nothing more is expected of the first probe, and of the edge when
 /// its answers are overdue: nothing goes on to hops of which nothing is known.
-pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
+pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     if view.config.sweep() == Sweep::Burst {
         return patience::quiet_at(view);
     }
-    let edge = view.last_first(view.behind(view.path.top), false)?;
+    let Some(edge) = view.last_first(view.behind(view.path.top), false) else {
+        return Instant::NEVER;
+    };
     let begun = first_sent(view).after(patience::until_quiet(view.path));
     let again = begun.max(edge.after(patience::lost(view.path)));
-    Some(again.min(edge.after(nanos(view.config.timeout))))
+    again.min(edge.after(nanos(view.config.timeout)))
 }
 
 /// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until

@@ -68,19 +68,19 @@ impl<'a> PastEnd<'a> {
 
     /// Returns the farthest hop that the first sweep may go to, as things stand, and when it may go
     /// farther, if ever.
-    pub(crate) fn reach(self, now: Instant) -> (u8, Option<Instant>) {
+    pub(crate) fn reach(self, now: Instant) -> (u8, Instant) {
         let view = self.view;
         match (view.config.sweep(), view.path.certain_end()) {
-            (Sweep::Burst, _) => (view.config.max_hops, None),
-            (_, Some(end)) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
-            (_, None) if sweep::is_held_back(view) => (0, None),
+            (Sweep::Burst, _) => (view.config.max_hops, Instant::NEVER),
+            (_, Some(end)) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), Instant::NEVER),
+            (_, None) if sweep::is_held_back(view) => (0, Instant::NEVER),
             (_, end) => {
                 let edge = self.window();
                 match sweep::silent_edge(view, edge) {
                     // Many routers may refuse, each just what expires there: the sweep looks as far
                     // as if none had been heard.
-                    _ if end.is_some() => (edge, None),
-                    Some(at) if at <= now => (edge.max(self.beyond()), None),
+                    _ if end.is_some() => (edge, Instant::NEVER),
+                    opens if opens <= now => (edge.max(self.beyond()), Instant::NEVER),
                     opens => (edge, opens),
                 }
             }

@@ -72,10 +72,10 @@ pub(crate) fn lost(path: &Path) -> u64 {
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
-pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
+pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     let patience = until_quiet(view.path).min(nanos(view.config.timeout));
     let last = view.last_first(view.behind(view.path.top), false);
-    last.map(|last| last.after(patience))
+    last.map_or(Instant::NEVER, |last| last.after(patience))
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
@@ -193,10 +193,12 @@ impl Patience {
     }
 
     /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;
-    /// `None` if nobody waits. `first` is when the first probe to its hop left.
-    pub(crate) fn deadline(&self, probe: &Slot, sure: u8, first: Instant) -> Option<Instant> {
+    /// [`NEVER`](Instant::NEVER) if nobody waits. `first` is when the first probe to its hop left.
+    pub(crate) fn deadline(&self, view: &View<'_>, probe: &Slot) -> Instant {
+        let progress = view.progress(probe.hop());
+        let (sure, first) = (progress.sure, view.sent_at(progress.first));
         if sure >= self.attempts {
-            return None;
+            return Instant::NEVER;
         }
         let sent = probe.sent();
         let lost = sent.after(self.lost);
@@ -210,7 +212,7 @@ impl Patience {
             }
         } else {
             match (self.has_enough, self.quiet) {
-                (Some(true), _) => return None,
+                (Some(true), _) => return Instant::NEVER,
                 (Some(false), _) => lost,
                 (None, None) => sent.after(self.until_quiet).after(self.from_quiet),
                 // All that was sent before it was quiet is waited for as long as what is sent then.
@@ -220,7 +222,7 @@ impl Patience {
                 }
             }
         };
-        Some(deadline.min(sent.after(self.timeout)))
+        deadline.min(sent.after(self.timeout))
     }
 
     /// When it is quiet for what left then, as far as patience goes.

@@ -28,7 +28,7 @@ use crate::patience;
 use crate::slot::Slot;
 use crate::sweep::{self, EDGE};
 use crate::table::{End, EndKind, Progress, View};
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 
 /// Between two retries at one hop, at least.
 const RETRY_GAP: u64 = 5_000_000;
@@ -76,8 +76,6 @@ pub(crate) enum Next {
     Now(u8, Reason),
     /// Nothing before this instant, unless an answer comes.
     At(Instant),
-    /// Nothing, unless an answer comes.
-    Nothing,
 }
 
 /// Returns the next probe: among those that are due the one to the hop with the fewest, so that the
@@ -105,7 +103,7 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
         .skip(usize::from(view.config.first_hop).saturating_sub(1));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
-    let mut soonest: Option<Instant> = None;
+    let mut soonest = Instant::NEVER;
     let past_end = CONNECTS.then(|| PastEnd::of(view));
     if let Some(hop) = past_end.and_then(|past_end| past_end.leap(now)) {
         return Next::Now(hop, Reason::Sweep);
@@ -153,15 +151,14 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
             _ => at,
         };
         if at > now {
-            soonest = earlier(soonest, Some(at));
+            soonest = soonest.min(at);
         } else if ready.is_none_or(|(least, ..)| rank < least) {
             ready = Some((rank, hop, reason));
         }
     }
-    match (ready, soonest) {
-        (Some((_, hop, reason)), _) => Next::Now(hop, reason),
-        (None, Some(at)) => Next::At(at),
-        (None, None) => Next::Nothing,
+    match ready {
+        Some((_, hop, reason)) => Next::Now(hop, reason),
+        None => Next::At(soonest),
     }
 }
 

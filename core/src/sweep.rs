@@ -17,25 +17,25 @@ const NEAR: u8 = 12;
 /// farther, if ever.
 // In its caller it takes every poll more instructions than a call does.
 #[inline(never)]
-pub(crate) fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
+pub(crate) fn reach(view: &View<'_>, now: Instant) -> (u8, Instant) {
     let end = view.path.certain_end();
     match view.config.sweep() {
         Sweep::Window { first, step } => match end {
-            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
-            None if is_held_back(view) => (0, None),
-            None if view.path.quiet.is_some() => (view.config.max_hops, None),
+            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), Instant::NEVER),
+            None if is_held_back(view) => (0, Instant::NEVER),
+            None if view.path.quiet.is_some() => (view.config.max_hops, Instant::NEVER),
             _ => {
                 let edge = window(view, first, step);
                 match silent_edge(view, edge) {
                     // Many routers may refuse, each just what expires there: the sweep looks as far
                     // as if none had been heard.
-                    _ if end.is_some() => (edge, None),
-                    Some(at) if at <= now => (edge.saturating_add(step), None),
+                    _ if end.is_some() => (edge, Instant::NEVER),
+                    opens if opens <= now => (edge.saturating_add(step), Instant::NEVER),
                     opens => (edge, opens),
                 }
             }
         },
-        Sweep::Burst => (view.config.max_hops, None),
+        Sweep::Burst => (view.config.max_hops, Instant::NEVER),
     }
 }
 
@@ -56,11 +56,11 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
 
 /// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end
 /// so near: then there may be routers there that are silent.
-pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
+pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Instant {
     let missing = edge.saturating_sub(view.path.top);
     let last = view.last_first(view.between(view.path.top, edge), false);
     last.filter(|_| missing <= EDGE || edge < NEAR)
-        .map(|last| last.after(patience::lost(view.path)))
+        .map_or(Instant::NEVER, |last| last.after(patience::lost(view.path)))
 }
 
 /// Whether the first sweep leaves the last places to the silent hops that it has passed, since

@@ -17,7 +17,7 @@ use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
 use crate::table::{self, EndKind, Path, Progress, View};
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
 use core::net::IpAddr;
@@ -281,27 +281,26 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
                 Next::Now(hop, reason) if self.busy_until(hop, reason) > now => {
-                    Some(self.busy_until(hop, reason))
+                    self.busy_until(hop, reason)
                 }
                 Next::Now(hop, reason) => {
                     return self.transmit(hop, reason, now, buf).map(Action::Transmit);
                 }
-                Next::At(at) => Some(at),
-                Next::Nothing => None,
+                Next::At(at) => at,
             };
             let quiet_at = match (self.path.quiet, self.path.certain_end()) {
                 (None, None) if self.protocol.connects() => detour::quiet_at(&self.view()),
                 (None, None) => patience::quiet_at(&self.view()),
-                _ => None,
+                _ => Instant::NEVER,
             };
             let (any_lost, given_up) = self.give_up(now);
             if any_lost {
                 continue;
             }
-            match earlier(earlier(soonest, quiet_at), given_up) {
-                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.path.quiet = Some(now),
-                Some(at) => return Ok(Action::Wait(at)),
-                None => self.ended = Some(self.reason()),
+            match soonest.min(quiet_at).min(given_up) {
+                Instant::NEVER => self.ended = Some(self.reason()),
+                _ if quiet_at <= now => self.path.quiet = Some(now),
+                at => return Ok(Action::Wait(at)),
             }
         }
     }
@@ -563,7 +562,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     fn plan(&self, now: Instant) -> Next {
         let view = self.view();
         match view.room {
-            0 => Next::Nothing,
+            0 => Next::At(Instant::NEVER),
             _ if self.protocol.connects() => plan::next_connecting(&view, now),
             _ if self.is_blind() => plan::next_blind(&view, now),
             _ => plan::next(&view, now),
@@ -633,8 +632,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
 
     /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
     /// rest, or for a better answer, will be over.
-    fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
-        let (mut any_lost, mut soonest) = (false, None::<Instant>);
+    fn give_up(&mut self, now: Instant) -> (bool, Instant) {
+        let (mut any_lost, mut soonest) = (false, Instant::NEVER);
         let mut patience = Patience::of(&self.view());
         if let Some(quiet) = self.path.quiet
             && self.protocol.connects()
@@ -647,21 +646,17 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
                 continue;
             };
-            let progress = view.progress(probe.hop());
-            let first = view.sent_at(progress.first);
-            match patience.deadline(probe, progress.sure, first) {
-                Some(at) if at > now => soonest = earlier(soonest, Some(at)),
-                Some(_) if probe.is_in_flight() => {
-                    let hop = probe.hop();
-                    if let Some(probe) = self.memory.probes_mut().get_mut(index) {
-                        probe.lose(now);
-                    }
-                    if let Some(progress) = self.progress_mut(hop) {
-                        progress.waiting = progress.waiting.saturating_sub(1);
-                    }
-                    any_lost = true;
+            let (hop, deadline) = (probe.hop(), patience.deadline(&view, probe));
+            if deadline > now {
+                soonest = soonest.min(deadline);
+            } else if probe.is_in_flight() {
+                if let Some(probe) = self.memory.probes_mut().get_mut(index) {
+                    probe.lose(now);
                 }
-                _ => {}
+                if let Some(progress) = self.progress_mut(hop) {
+                    progress.waiting = progress.waiting.saturating_sub(1);
+                }
+                any_lost = true;
             }
         }
         (any_lost, soonest)
