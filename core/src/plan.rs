@@ -98,9 +98,8 @@ pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
 }
 
 fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
-    let hops = (1u8..)
-        .zip(view.hops)
-        .skip(usize::from(view.config.first_hop).saturating_sub(1));
+    let first = view.config.first_hop;
+    let hops = (first..).zip(view.behind(first.saturating_sub(1)));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
     let mut soonest = Instant::NEVER;
@@ -175,15 +174,14 @@ struct Search {
 impl Search {
     fn of(view: &View<'_>, spare: usize) -> Option<Self> {
         let (top, end) = (view.path.top, view.path.end?.hop);
-        let silent = (1u8..)
-            .zip(view.hops)
-            .take(end.into())
-            .filter(|(_, progress)| progress.heard == 0);
-        let waiting = silent
-            .clone()
-            .any(|(hop, progress)| hop > top && progress.waiting > 0);
-        let is_short = silent.filter(|(_, progress)| progress.sent > 0).count() > spare;
-        (is_short && is_unsure(view)).then_some(Self {
+        let (mut silent, mut waiting) = (0usize, false);
+        for (hop, progress) in (1u8..).zip(view.between(0, end)) {
+            if progress.heard == 0 && progress.sent > 0 {
+                silent = silent.saturating_add(1);
+                waiting |= hop > top && progress.waiting > 0;
+            }
+        }
+        (silent > spare && is_unsure(view)).then_some(Self {
             top,
             middle: top.saturating_add(end) >> 1,
             waiting,
@@ -201,10 +199,8 @@ impl Search {
 /// end. If so when nothing is left to do, then for want of room.
 pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
-    let mut hidden = (1u8..)
-        .zip(view.hops)
-        .take(end.into())
-        .skip(view.path.top.into());
+    let top = view.path.top;
+    let mut hidden = (top.saturating_add(1)..).zip(view.between(top, end));
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
@@ -215,12 +211,8 @@ fn reserved(view: &View<'_>) -> usize {
         .path
         .certain_end()
         .map_or(config.max_hops, |end| end.hop);
-    let hops = view
-        .hops
-        .iter()
-        .take(last.into())
-        .skip(usize::from(config.first_hop).saturating_sub(1));
-    hops.fold(0, |sum: usize, hop| {
+    let hops = view.between(config.first_hop.saturating_sub(1), last);
+    hops.iter().fold(0, |sum: usize, hop| {
         sum.saturating_add(config.attempts.saturating_sub(hop.sent).into())
     })
 }
