@@ -180,7 +180,6 @@ impl Slot {
     }
 
     /// Its RTT in nanoseconds, if it was answered.
-    #[inline(never)]
     pub(crate) const fn rtt(&self) -> Option<u64> {
         if self.is_answered() {
             Some(self.span())

@@ -155,7 +155,7 @@ impl Path {
     /// farther is weak: something behind it must be asked first.
     #[inline(never)]
     pub(crate) fn survey(&mut self, first_hop: u8, hops: &[Progress], probes: &[Slot]) {
-        (self.top, self.sure_top, self.slowest) = (0, 0, 0);
+        (self.top, self.sure_top) = (0, 0);
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
         let mut passes = None;
@@ -191,10 +191,13 @@ impl Path {
         self.end = target
             .or(self.found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
+        let mut slowest = 0;
         for probe in probes.iter().filter(|probe| probe.is_proven()) {
-            let rtt = probe.rtt().map_or(0, |rtt| rtt.saturating_add(1));
-            self.slowest = self.slowest.max(rtt);
+            if let Some(rtt) = probe.rtt() {
+                slowest = rtt.wrapping_add(1).max(slowest);
+            }
         }
+        self.slowest = slowest;
     }
 
     /// The greatest RTT so far, in nanoseconds.
@@ -252,77 +255,83 @@ pub(crate) fn find_loop(
     top: u8,
     known: Option<End>,
 ) -> Option<End> {
-    let before = |evidence| {
-        if hop < top {
-            nearest(hops, hop, evidence)
-        } else {
-            0
-        }
-    };
-    let of = |evidence| {
-        let known = known.map_or(0, |known| known.hop);
-        let mut third = None::<u8>;
-        for number in [hop, before(evidence), known] {
-            let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
-                continue;
-            };
-            let from_first = probes.get(progress.first.into()..).unwrap_or_default();
-            let its = from_first.iter().filter(|probe| probe.hop() == number);
-            let mut seen = None;
-            for router in its.take(progress.sent.into()).filter_map(Slot::passed_by) {
-                // Most often it is one and the same at all attempts.
-                if seen.is_some_and(|seen| is_same(seen, router)) {
-                    continue;
-                }
-                seen = Some(router);
-                if let Some(visit) = third_visit(probes, router, evidence) {
-                    third = Some(third.map_or(visit, |third| third.min(visit)));
-                }
+    let (mut near, mut surely_near) = (0, 0);
+    if hop < top {
+        for (number, progress) in (1..hop).zip(hops) {
+            if progress.passes.is_some() {
+                near = number;
+            }
+            if progress.passes == Some(Evidence::Strong) {
+                surely_near = number;
             }
         }
-        third.map(|hop| End {
-            hop,
-            kind: EndKind::Loop,
-            evidence,
-        })
-    };
-    let weak = of(Evidence::Weak);
-    // The strong answers are among all: where a router is in no loop by those, it is in none by
-    // these.
-    if weak.is_none() && before(Evidence::Weak) == before(Evidence::Strong) {
-        return None;
-    }
-    of(Evidence::Strong).or(weak)
-}
-
-/// The nearest hop before `hop` that passes probes on, so well proven; 0 if there is none.
-fn nearest(hops: &[Progress], hop: u8, evidence: Evidence) -> u8 {
-    let before = (1..hop).zip(hops);
-    before.fold(0, |nearest, (number, progress)| {
-        if progress.passes >= Some(evidence) {
-            number
-        } else {
-            nearest
+        // Most often it is one and the same: then one look is enough.
+        if surely_near == near {
+            surely_near = 0;
         }
+    }
+    let known = known.map_or(0, |known| known.hop);
+    let (mut weak, mut strong) = (NOWHERE, NOWHERE);
+    for number in [hop, near, surely_near, known] {
+        let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
+            continue;
+        };
+        let from_first = probes.get(progress.first.into()..).unwrap_or_default();
+        let its = from_first.iter().filter(|probe| probe.hop() == number);
+        let mut seen = None;
+        for router in its.take(progress.sent.into()).filter_map(Slot::passed_by) {
+            // Most often it is one and the same at all attempts.
+            if seen.is_some_and(|seen| is_same(seen, router)) {
+                continue;
+            }
+            seen = Some(router);
+            let (all, sure) = third_visit(probes, router);
+            (weak, strong) = (weak.min(all), strong.min(sure));
+        }
+    }
+    let (hop, evidence) = match (weak, strong) {
+        (NOWHERE, NOWHERE) => return None,
+        (hop, NOWHERE) => (hop, Evidence::Weak),
+        (_, hop) => (hop, Evidence::Strong),
+    };
+    Some(End {
+        hop,
+        kind: EndKind::Loop,
+        evidence,
     })
 }
 
-/// The hop where `router` is on the path for the third time.
+/// Farther than any hop.
+pub(crate) const NOWHERE: u8 = u8::MAX;
+
+/// The hop where `router` is on the path for the third time, by all answers and by those that are
+/// beyond doubt.
 // In its caller it takes more room.
 #[inline(never)]
-pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option<u8> {
-    let (mut wanted, mut between) = (0u64, 0u64);
+pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16]) -> (u8, u8) {
+    let (mut its, mut others) = ((0, 0), (0, 0));
     for probe in probes {
-        match probe.passed_by() {
-            Some(_) if probe.changes().evidence() < evidence => {}
-            Some(from) if is_same(from, router) => wanted |= bit(probe.hop()),
-            Some(_) => between |= bit(probe.hop()),
-            None => {}
+        let Some(from) = probe.passed_by() else {
+            continue;
+        };
+        let hops = if is_same(from, router) {
+            &mut its
+        } else {
+            &mut others
+        };
+        let hop = 1u64.wrapping_shl(u32::from(probe.hop()).wrapping_sub(1));
+        hops.0 |= hop;
+        if probe.changes().evidence() == Evidence::Strong {
+            hops.1 |= hop;
         }
     }
-    if wanted.count_ones() < 3 {
-        return None;
-    }
+    (third(its.0, others.0), third(its.1, others.1))
+}
+
+/// The third hop of `its` that has others before it and the second: sets with a bit for each hop.
+#[inline(never)]
+fn third(its: u64, others: u64) -> u8 {
+    let (mut wanted, mut between) = (its, others);
     // It, another, it, another, it.
     let (mut hop, mut left) = (0u8, 5u8);
     while wanted != 0 {
@@ -330,18 +339,13 @@ pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence
         if wanted & 1 == 1 {
             left = left.saturating_sub(1);
             if left == 0 {
-                return Some(hop);
+                return hop;
             }
             (wanted, between) = (between, wanted);
         }
         (wanted, between) = (wanted >> 1, between >> 1);
     }
-    None
-}
-
-/// The set that holds just this hop.
-fn bit(hop: u8) -> u64 {
-    1u64.wrapping_shl(u32::from(hop).wrapping_sub(1))
+    NOWHERE
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.

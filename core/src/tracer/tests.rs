@@ -167,8 +167,12 @@ fn any_loop(tracer: &Tracer<64>) -> Option<(u8, Evidence)> {
         .into_iter()
         .find_map(|evidence| {
             let routers = probes.iter().filter_map(Slot::passed_by);
-            let thirds = routers.filter_map(|router| table::third_visit(probes, router, evidence));
-            thirds.min().map(|hop| (hop, evidence))
+            let thirds = routers.map(|router| match table::third_visit(probes, router) {
+                (hop, _) if evidence == Evidence::Weak => hop,
+                (_, hop) => hop,
+            });
+            let third = thirds.min().filter(|hop| *hop != table::NOWHERE);
+            third.map(|hop| (hop, evidence))
         })
 }
 
