@@ -45,15 +45,19 @@ const FOLLOWED: u8 = 1 << 6;
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
 #[inline(never)]
-pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
-    u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
+pub(crate) fn is_same(one: &Address, other: &Address) -> bool {
+    one.iter().zip(other).all(|(one, other)| one == other)
 }
+
+/// An address as it is kept here: in words, those of IPv4 in the first.
+pub(crate) type Address = [u32; 4];
+
 
 /// The memory of one probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     sent: Instant,
-    from: [u8; 16],
+    from: Address,
     /// The span from sending on, in nanoseconds: its low 32 bits, and the 8 above them.
     span_low: u32,
     span_high: u8,
@@ -74,7 +78,7 @@ impl Slot {
     pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
         Self {
             sent,
-            from: [0; 16],
+            from: [0; 4],
             span_low: 0,
             span_high: 0,
             number: 0,
@@ -164,7 +168,7 @@ impl Slot {
 
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
     #[inline(never)]
-    pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
+    pub(crate) const fn passed_by(&self) -> Option<&Address> {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() {
             Some(&self.from)
         } else {
@@ -174,7 +178,7 @@ impl Slot {
 
     /// The address as it is kept here of whoever let it pass no further, if an answer says so, and
     /// proves it beyond doubt.
-    pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
+    pub(crate) fn barred_by(&self) -> Option<&Address> {
         (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong)
             .then_some(&self.from)
     }
@@ -320,12 +324,11 @@ impl Slot {
         self.changes = changes;
         let family = match answer.from {
             IpAddr::V4(from) => {
-                let [_, _, _, _, _, _, _, _, _, _, _, _, last @ ..] = &mut self.from;
-                *last = from.octets();
+                self.from = [u32::from_ne_bytes(from.octets()), 0, 0, 0];
                 IPV4
             }
             IpAddr::V6(from) => {
-                self.from = from.octets();
+                self.from = zerocopy::transmute!(from.octets());
                 0
             }
         };
@@ -355,9 +358,10 @@ impl Slot {
 
     #[inline(never)]
     fn from(&self) -> IpAddr {
-        let [.., a, b, c, d] = self.from;
+        let octets: [u8; 16] = zerocopy::transmute!(self.from);
+        let [a, b, c, d, ..] = octets;
         if self.state & IPV4 == 0 {
-            Ipv6Addr::from(self.from).into()
+            Ipv6Addr::from(octets).into()
         } else {
             Ipv4Addr::new(a, b, c, d).into()
         }

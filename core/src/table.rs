@@ -4,7 +4,7 @@
 use crate::answer::Kind;
 use crate::config::{Config, MAX_HOPS};
 use crate::probe::Evidence;
-use crate::slot::{Slot, is_same};
+use crate::slot::{Address, Slot, is_same};
 use crate::time::Instant;
 
 /// The memory of one hop: its probes, summed up.
@@ -308,7 +308,7 @@ pub(crate) const NOWHERE: u8 = u8::MAX;
 /// beyond doubt.
 // In its caller it takes more room.
 #[inline(never)]
-pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16]) -> (u8, u8) {
+pub(crate) fn third_visit(probes: &[Slot], router: &Address) -> (u8, u8) {
     let (mut its, mut others) = ((0, 0), (0, 0));
     for probe in probes {
         let Some(from) = probe.passed_by() else {
