@@ -156,6 +156,7 @@ impl Config {
     }
 
     /// From us to the target.
+    #[inline(never)]
     pub(crate) const fn ends(&self) -> Ends {
         Ends {
             source: self.source,
