@@ -4,7 +4,7 @@ use super::Ends;
 use core::net::IpAddr;
 
 /// ICMPv6's protocol number, part of the pseudo-header (RFC 8200, section 8.1).
-const NEXT_HEADER_ICMPV6: u8 = 58;
+const NEXT_HEADER_ICMPV6: u32 = 58;
 
 /// A running one's complement sum.
 ///
@@ -32,17 +32,14 @@ impl Checksum {
     #[must_use]
     pub fn of_ends(ends: Ends, length: usize) -> Option<Self> {
         match (ends.source, ends.destination) {
-            (IpAddr::V6(source), IpAddr::V6(destination))
-                if !source.is_unspecified() && !destination.is_unspecified() =>
-            {
-                let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-                Some(
-                    Self::new()
-                        .with(&source.octets())
-                        .with(&destination.octets())
-                        .with(&length)
-                        .with(&[0, 0, 0, NEXT_HEADER_ICMPV6]),
-                )
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let Self(source) = Self::new().with(&source.octets());
+                let Self(destination) = Self::new().with(&destination.octets());
+                let length = fold(u32::try_from(length).unwrap_or(u32::MAX));
+                let sum = source.wrapping_add(destination).wrapping_add(length);
+                // Of the unspecified address the sum is zero, and of no other.
+                (source != 0 && destination != 0)
+                    .then_some(Self(fold(sum.wrapping_add(NEXT_HEADER_ICMPV6))))
             }
             (_, IpAddr::V6(_)) => None,
             (_, IpAddr::V4(_)) => Some(Self::new()),
@@ -73,6 +70,7 @@ impl Checksum {
     /// Adds octets as big-endian 16-bit words; an odd last octet is padded with a zero, so only the
     /// last piece of a message may have an odd length.
     #[must_use]
+    #[inline(never)]
     pub fn with(self, octets: &[u8]) -> Self {
         let mut sum = self.0;
         let (words, odd) = octets.as_chunks::<2>();
