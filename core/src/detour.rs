@@ -66,9 +66,7 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     if view.config.sweep() == Sweep::Burst {
         return patience::quiet_at(view);
     }
-    let Some(edge) = view.last_first(view.behind(view.path.top), false) else {
-        return Instant::NEVER;
-    };
+    let edge = view.last_first(view.behind(view.path.top), false);
     let begun = first_sent(view).after(patience::until_quiet(view.path));
     let again = begun.max(edge.after(patience::lost(view.path)));
     again.min(edge.after(nanos(view.config.timeout)))

@@ -129,7 +129,7 @@ impl<'a> PastEnd<'a> {
         }
         let farthest = view.hops.iter().rposition(|progress| progress.sent > 0)?;
         let farthest = u8::try_from(farthest).ok()?.saturating_add(1);
-        let last = view.last_first(view.hops, false)?;
+        let last = view.last_first(view.hops, false);
         let at = last.after(patience::lost(view.path));
         let is_overdue = farthest >= self.first && (at <= now || view.path.quiet.is_some());
         let mut farther = LEAPS.into_iter().filter(|leap| *leap > farthest);

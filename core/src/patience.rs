@@ -75,7 +75,7 @@ pub(crate) fn lost(path: &Path) -> u64 {
 pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     let patience = until_quiet(view.path).min(nanos(view.config.timeout));
     let last = view.last_first(view.behind(view.path.top), false);
-    last.map_or(Instant::NEVER, |last| last.after(patience))
+    last.after(patience)
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
@@ -166,7 +166,7 @@ impl Patience {
                 let (known, has_enough) = match end.kind {
                     EndKind::Target => (
                         end.hop.saturating_sub(1),
-                        view.samples_sure(end) >= view.config.attempts,
+                        view.samples(end).sure >= view.config.attempts,
                     ),
                     EndKind::Loop | EndKind::Barrier => (u8::MAX, false),
                 };

@@ -269,10 +269,8 @@ pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Re
         Some(end) if hop > end.hop => None,
         Some(end) if is_target(end, hop) => {
             // Probes in flight may still make up the attempts asked for.
-            let samples = view
-                .samples_heard(end)
-                .saturating_add(view.samples_in_flight(end));
-            let is_short = samples < config.attempts;
+            let samples = view.samples(end);
+            let is_short = samples.heard.saturating_add(samples.waiting) < config.attempts;
             is_short.then_some(if is_wanted { Reason::Attempt } else { again })
         }
         _ if is_wanted && leads(view, hop, progress) => Some(Reason::Attempt),
@@ -355,8 +353,8 @@ fn is_target(end: End, hop: u8) -> bool {
 /// the answers to one burst may come in another order than its probes left.
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = view.between(view.path.top, end.hop.saturating_sub(1));
-    view.last_first(between, true)
-        .map_or(Instant::EPOCH, |last| {
-            last.after(patience::overdue(view.path))
-        })
+    match view.last_first(between, true) {
+        Instant::NEVER => Instant::EPOCH,
+        last => last.after(patience::overdue(view.path)),
+    }
 }

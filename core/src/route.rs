@@ -213,11 +213,10 @@ impl<'a> Hop<'a> {
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
         let (waiting, heard, sure) = match view.path.end {
-            Some(end) if self.is_target() => (
-                view.samples_in_flight(end),
-                view.samples_heard(end),
-                view.samples_sure(end),
-            ),
+            Some(end) if self.is_target() => {
+                let samples = view.samples(end);
+                (samples.waiting, samples.heard, samples.sure)
+            }
             _ => (progress.waiting, progress.heard, progress.sure),
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
@@ -308,7 +307,7 @@ impl<'a> Hop<'a> {
     /// Counts its answers.
     fn heard(&self) -> u8 {
         match self.route.view.path.end {
-            Some(end) if self.is_target() => self.route.view.samples_heard(end),
+            Some(end) if self.is_target() => self.route.view.samples(end).heard,
             _ => self.route.view.progress(self.number).heard,
         }
     }

@@ -59,19 +59,23 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
 pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Instant {
     let missing = edge.saturating_sub(view.path.top);
     let last = view.last_first(view.between(view.path.top, edge), false);
-    last.filter(|_| missing <= EDGE || edge < NEAR)
-        .map_or(Instant::NEVER, |last| last.after(patience::lost(view.path)))
+    if missing <= EDGE || edge < NEAR {
+        last.after(patience::lost(view.path))
+    } else {
+        Instant::NEVER
+    }
 }
 
 /// Whether the first sweep leaves the last places to the silent hops that it has passed, since
 /// answers may still come.
 pub(crate) fn is_held_back(view: &View<'_>) -> bool {
     let places = view.probes.len().saturating_add(view.room);
-    let silent = view
-        .hops
-        .iter()
-        .filter(|progress| progress.sent > 0 && progress.heard == 0);
-    view.room <= places >> 2
-        && view.room <= silent.clone().count()
-        && silent.clone().any(|progress| progress.waiting > 0)
+    let (mut silent, mut is_waiting) = (0usize, false);
+    for progress in view.hops {
+        if progress.sent > 0 && progress.heard == 0 {
+            silent = silent.saturating_add(1);
+            is_waiting |= progress.waiting > 0;
+        }
+    }
+    view.room <= places >> 2 && view.room <= silent && is_waiting
 }

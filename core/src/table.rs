@@ -348,6 +348,18 @@ fn third(its: u64, others: u64) -> u8 {
     NOWHERE
 }
 
+/// Probes to the target's hop, and those that went past it: each that the target answers is as good
+/// a sample.
+#[derive(Clone, Copy)]
+pub(crate) struct Samples {
+    /// Those that were answered.
+    pub(crate) heard: u8,
+    /// Those that were answered beyond doubt.
+    pub(crate) sure: u8,
+    /// Those that are on their way.
+    pub(crate) waiting: u8,
+}
+
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -375,46 +387,35 @@ impl View<'_> {
     }
 
     /// Returns when the last of the first probes to these hops left: of all, or of those that are
-    /// silent.
+    /// silent; [`NEVER`](Instant::NEVER) if there are none.
     #[inline(never)]
-    pub(crate) fn last_first(&self, hops: &[Progress], only_silent: bool) -> Option<Instant> {
-        let mut last = None;
+    pub(crate) fn last_first(&self, hops: &[Progress], only_silent: bool) -> Instant {
+        let mut last = Instant::NEVER;
         for progress in hops {
-            if progress.heard == 0 || !only_silent {
-                last = last.max(Some(self.sent_at(progress.first)));
+            let sent = self.sent_at(progress.first);
+            if (progress.heard == 0 || !only_silent) && (last == Instant::NEVER || sent > last) {
+                last = sent;
             }
         }
         last
     }
 
-    /// Counts the answers of the target's hop, and of the target to probes that went past it: each
-    /// is as good a sample.
-    pub(crate) fn samples_heard(&self, end: End) -> u8 {
-        let past = self
-            .past(end)
-            .fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
-        self.progress(end.hop).heard.saturating_add(past)
-    }
-
-    /// The same, beyond doubt.
-    pub(crate) fn samples_sure(&self, end: End) -> u8 {
-        let past = self.past(end).fold(0, |sum: u8, progress| {
-            sum.saturating_add(progress.surely_reached)
-        });
-        self.progress(end.hop).sure.saturating_add(past)
-    }
-
-    /// Counts the probes on their way to the target, or past it.
-    pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
-        self.past(end)
-            .fold(self.progress(end.hop).waiting, |sum, progress| {
-                sum.saturating_add(progress.waiting)
-            })
-    }
-
-    /// The hops behind the target.
-    fn past(&self, end: End) -> impl Iterator<Item = &Progress> {
-        self.behind(end.hop).iter()
+    /// Counts the samples of the target.
+    // In its callers it takes more room.
+    #[inline(never)]
+    pub(crate) fn samples(&self, target: End) -> Samples {
+        let at = self.progress(target.hop);
+        let mut samples = Samples {
+            heard: at.heard,
+            sure: at.sure,
+            waiting: at.waiting,
+        };
+        for past in self.behind(target.hop) {
+            samples.heard = samples.heard.saturating_add(past.reached);
+            samples.sure = samples.sure.saturating_add(past.surely_reached);
+            samples.waiting = samples.waiting.saturating_add(past.waiting);
+        }
+        samples
     }
 
     /// The hops behind `hop`.

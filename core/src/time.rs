@@ -59,7 +59,9 @@ impl Instant {
     /// This instant, `nanos` nanoseconds later.
     #[inline(never)]
     pub(crate) fn after(self, nanos: u64) -> Self {
-        Self(self.0.saturating_add(nanos).min(u64::MAX - 1))
+        // No moment is as late as never, and never stays so.
+        let latest = if self == Self::NEVER { u64::MAX } else { u64::MAX - 1 };
+        Self(self.0.saturating_add(nanos).min(latest))
     }
 
     /// This instant, `nanos` nanoseconds earlier.
