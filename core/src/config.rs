@@ -151,8 +151,8 @@ impl Config {
     #[must_use]
     pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
         kind == Kind::Unreachable
-            && is_same_address(from, self.source)
-            && !is_same_address(from, self.target)
+            && is_same_address(&from, &self.source)
+            && !is_same_address(&from, &self.target)
     }
 
     /// From us to the target.

@@ -309,46 +309,42 @@ impl Slot {
         received: Instant,
         answer: &Answer<'_>,
         changes: Changes,
-        target: IpAddr,
+        target: &IpAddr,
         packet_len: usize,
     ) {
         self.set_received(self.sent(), received);
-        // A probe that fits isn't too big, whoever says so.
-        let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
-        let header = answer.header();
-        self.number = mtu.unwrap_or_default();
-        (self.icmp_type, self.icmp_code) = answer.icmp;
-        self.hop_limit = answer.hop_limit.unwrap_or_default();
-        self.quoted_hop_limit = header.map_or(0, |header| header.hop_limit);
-        self.quoted_traffic_class = header.map_or(0, |header| header.traffic_class);
         self.changes = changes;
-        let family = match answer.from {
+        (self.icmp_type, self.icmp_code) = answer.icmp;
+        let (kind, is_targets) = match answer.kind {
+            Kind::Reply => (REPLY, true),
+            Kind::TimeExceeded => (TIME_EXCEEDED, false),
+            Kind::Unreachable => (UNREACHABLE, is_same_address(&answer.from, target)),
+        };
+        self.state = kind;
+        if is_targets {
+            self.state |= TARGETS;
+        }
+        match answer.from {
             IpAddr::V4(from) => {
                 self.from = [u32::from_ne_bytes(from.octets()), 0, 0, 0];
-                IPV4
+                self.state |= IPV4;
             }
-            IpAddr::V6(from) => {
-                self.from = zerocopy::transmute!(from.octets());
-                0
-            }
-        };
-        let kind = match answer.kind {
-            Kind::Reply => REPLY,
-            Kind::TimeExceeded => TIME_EXCEEDED,
-            Kind::Unreachable => UNREACHABLE,
-        };
-        let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-        let is_targets = match answer.kind {
-            Kind::Reply => true,
-            Kind::TimeExceeded => false,
-            Kind::Unreachable => is_same_address(answer.from, target),
-        };
-        self.state = kind
-            | family
-            | flag(is_targets, TARGETS)
-            | flag(mtu.is_some(), MTU)
-            | flag(answer.hop_limit.is_some(), HOP_LIMIT)
-            | flag(header.is_some(), QUOTED);
+            IpAddr::V6(from) => self.from = zerocopy::transmute!(from.octets()),
+        }
+        // A probe that fits isn't too big, whoever says so.
+        if let Some(mtu) = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len) {
+            self.number = mtu;
+            self.state |= MTU;
+        }
+        if let Some(hop_limit) = answer.hop_limit {
+            self.hop_limit = hop_limit;
+            self.state |= HOP_LIMIT;
+        }
+        if let Some(header) = answer.header() {
+            self.quoted_hop_limit = header.hop_limit;
+            self.quoted_traffic_class = header.traffic_class;
+            self.state |= QUOTED;
+        }
     }
 
     /// Takes its answer, an error, for the target's own.

@@ -360,7 +360,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     #[inline(never)]
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
         let ends = self.config.ends();
-        let changes = answer.changes(ends, self.config.traffic_class);
+        let changes = answer.changes(&ends, self.config.traffic_class);
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let detours = self.protocol.detours();
         let (place, is_apart) = match detours {
@@ -397,7 +397,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .protocol
             .message_len()
             .saturating_add(ip::header_len(AddressFamily::of(self.config.target)));
-        probe.take(at, answer, changes, self.config.target, packet_len);
+        probe.take(at, answer, changes, &self.config.target, packet_len);
         if is_reply {
             probe.be_reply();
         }
