@@ -81,7 +81,6 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
 /// without patience.
 // In its callers it takes more room.
-#[inline(never)]
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
     patient(view, wait)

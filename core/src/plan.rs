@@ -344,7 +344,6 @@ fn overdue_at(view: &View<'_>, progress: &Progress) -> Instant {
     first.after(patience::overdue(view.path))
 }
 
-#[inline(never)]
 fn is_target(end: End, hop: u8) -> bool {
     end.kind == EndKind::Target && hop == end.hop
 }

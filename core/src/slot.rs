@@ -167,7 +167,6 @@ impl Slot {
     }
 
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
-    #[inline(never)]
     pub(crate) const fn passed_by(&self) -> Option<&Address> {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() {
             Some(&self.from)
@@ -315,36 +314,36 @@ impl Slot {
         self.set_received(self.sent(), received);
         self.changes = changes;
         (self.icmp_type, self.icmp_code) = answer.icmp;
-        let (kind, is_targets) = match answer.kind {
+        let (mut state, is_targets) = match answer.kind {
             Kind::Reply => (REPLY, true),
             Kind::TimeExceeded => (TIME_EXCEEDED, false),
             Kind::Unreachable => (UNREACHABLE, is_same_address(&answer.from, target)),
         };
-        self.state = kind;
         if is_targets {
-            self.state |= TARGETS;
+            state |= TARGETS;
         }
         match answer.from {
             IpAddr::V4(from) => {
                 self.from = [u32::from_ne_bytes(from.octets()), 0, 0, 0];
-                self.state |= IPV4;
+                state |= IPV4;
             }
             IpAddr::V6(from) => self.from = zerocopy::transmute!(from.octets()),
         }
         // A probe that fits isn't too big, whoever says so.
         if let Some(mtu) = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len) {
             self.number = mtu;
-            self.state |= MTU;
+            state |= MTU;
         }
         if let Some(hop_limit) = answer.hop_limit {
             self.hop_limit = hop_limit;
-            self.state |= HOP_LIMIT;
+            state |= HOP_LIMIT;
         }
         if let Some(header) = answer.header() {
             self.quoted_hop_limit = header.hop_limit;
             self.quoted_traffic_class = header.traffic_class;
-            self.state |= QUOTED;
+            state |= QUOTED;
         }
+        self.state = state;
     }
 
     /// Takes its answer, an error, for the target's own.

@@ -278,7 +278,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             if self.ended.is_some() {
                 return Ok(Action::Done);
             }
-            let soonest = match self.plan(now) {
+            let view = self.view();
+            let soonest = match self.plan(&view, now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
                 Next::Now(hop, reason) if self.busy_until(hop, reason) > now => {
                     self.busy_until(hop, reason)
@@ -289,11 +290,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 Next::At(at) => at,
             };
             let quiet_at = match (self.path.quiet, self.path.certain_end()) {
-                (None, None) if self.protocol.connects() => detour::quiet_at(&self.view()),
-                (None, None) => patience::quiet_at(&self.view()),
+                (None, None) if self.protocol.connects() => detour::quiet_at(&view),
+                (None, None) => patience::quiet_at(&view),
                 _ => Instant::NEVER,
             };
-            let (any_lost, given_up) = self.give_up(now);
+            let patience = self.patience(&view);
+            let (any_lost, given_up) = self.give_up(&patience, now);
             if any_lost {
                 continue;
             }
@@ -559,13 +561,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .unwrap_or_default()
     }
 
-    fn plan(&self, now: Instant) -> Next {
-        let view = self.view();
+    fn plan(&self, view: &View<'_>, now: Instant) -> Next {
         match view.room {
             0 => Next::At(Instant::NEVER),
-            _ if self.protocol.connects() => plan::next_connecting(&view, now),
-            _ if self.is_blind() => plan::next_blind(&view, now),
-            _ => plan::next(&view, now),
+            _ if self.protocol.connects() => plan::next_connecting(view, now),
+            _ if self.is_blind() => plan::next_blind(view, now),
+            _ => plan::next(view, now),
         }
     }
 
@@ -630,17 +631,21 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
-    /// rest, or for a better answer, will be over.
-    fn give_up(&mut self, now: Instant) -> (bool, Instant) {
-        let (mut any_lost, mut soonest) = (false, Instant::NEVER);
-        let mut patience = Patience::of(&self.view());
+    fn patience(&self, view: &View<'_>) -> Patience {
+        let mut patience = Patience::of(view);
         if let Some(quiet) = self.path.quiet
             && self.protocol.connects()
         {
-            let nanos = detour::from_quiet(&self.view(), quiet);
-            patience.wait_from_quiet(&self.view(), nanos);
+            let nanos = detour::from_quiet(view, quiet);
+            patience.wait_from_quiet(view, nanos);
         }
+        patience
+    }
+
+    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
+    /// rest, or for a better answer, will be over.
+    fn give_up(&mut self, patience: &Patience, now: Instant) -> (bool, Instant) {
+        let (mut any_lost, mut soonest) = (false, Instant::NEVER);
         for index in 0..self.memory.probes().len() {
             let view = self.view();
             let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
