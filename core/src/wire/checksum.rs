@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071), of IPv4 headers, ICMP, ICMPv6, TCP and UDP.
 
 use super::Ends;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// ICMPv6's protocol number, part of the pseudo-header (RFC 8200, section 8.1).
 const NEXT_HEADER_ICMPV6: u32 = 58;
@@ -33,8 +33,7 @@ impl Checksum {
     pub fn of_ends(ends: Ends, length: usize) -> Option<Self> {
         match (ends.source, ends.destination) {
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let Self(source) = Self::new().with(&source.octets());
-                let Self(destination) = Self::new().with(&destination.octets());
+                let (source, destination) = (sum_of(&source), sum_of(&destination));
                 let length = fold(u32::try_from(length).unwrap_or(u32::MAX));
                 let sum = source.wrapping_add(destination).wrapping_add(length);
                 // Of the unspecified address the sum is zero, and of no other.
@@ -90,6 +89,12 @@ impl Checksum {
         let [_, _, high, low] = fold(self.0).to_be_bytes();
         !u16::from_be_bytes([high, low])
     }
+}
+
+/// The sum of an address.
+#[inline(never)]
+fn sum_of(address: &Ipv6Addr) -> u32 {
+    Checksum::new().with(&address.octets()).0
 }
 
 /// Brings the carry back in (RFC 1071, section 2, "deferred carries"), here after every word: the
