@@ -10,7 +10,7 @@ use crate::patience;
 use crate::plan::Reason;
 use crate::slot::Slot;
 use crate::table::{EndKind, View};
-use crate::time::{Instant, nanos};
+use crate::time::Instant;
 
 /// Whether a probe is to leave on a flow of its own: a retry where nothing shows that the flow gets
 /// as far, and whatever goes after the first to the target, or to a hop that may be the target.
@@ -69,7 +69,7 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     let edge = view.last_first(view.behind(view.path.top), false);
     let begun = first_sent(view).after(patience::until_quiet(view.path));
     let again = begun.max(edge.after(patience::lost(view.path)));
-    again.min(edge.after(nanos(view.config.timeout)))
+    again.min(edge.after(patience::timeout(view)))
 }
 
 /// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until

@@ -73,7 +73,7 @@ pub(crate) fn lost(path: &Path) -> u64 {
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
-    let patience = until_quiet(view.path).min(nanos(view.config.timeout));
+    let patience = until_quiet(view.path).min(timeout(view));
     let last = view.last_first(view.behind(view.path.top), false);
     last.after(patience)
 }
@@ -84,18 +84,26 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
     patient(view, wait)
-        .min(nanos(view.config.timeout))
+        .min(timeout(view))
         .max(wait)
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     let path = view.path;
-    nanos(view.config.timeout)
+    timeout(view)
         <= patient(
             view,
             until_quiet(path).saturating_add(from_quiet(path)),
         )
+}
+
+/// The timeout in nanoseconds. As long as no clock runs is as good as for ever, and not mistaken for
+/// [`NEVER`](Instant::NEVER).
+// In its callers it takes more room.
+#[inline(never)]
+pub(crate) fn timeout(view: &View<'_>) -> u64 {
+    nanos(view.config.timeout).min(u64::MAX >> 1)
 }
 
 fn patient(view: &View<'_>, wait: u64) -> u64 {
@@ -174,7 +182,7 @@ impl Patience {
         };
         Self {
             attempts: view.config.attempts,
-            timeout: nanos(view.config.timeout),
+            timeout: timeout(view),
             lost: patient(view, lost(path)),
             slow: patient(view, slow),
             known,

@@ -46,7 +46,8 @@ const FOLLOWED: u8 = 1 << 6;
 /// octets.
 #[inline(never)]
 pub(crate) fn is_same(one: &Address, other: &Address) -> bool {
-    one.iter().zip(other).all(|(one, other)| one == other)
+    let ([a, b, c, d], [e, f, g, h]) = (one, other);
+    a == e && b == f && c == g && d == h
 }
 
 /// An address as it is kept here: in words, those of IPv4 in the first.

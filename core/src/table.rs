@@ -333,19 +333,15 @@ pub(crate) fn third_visit(probes: &[Slot], router: &Address) -> (u8, u8) {
 fn third(its: u64, others: u64) -> u8 {
     let (mut wanted, mut between) = (its, others);
     // It, another, it, another, it.
-    let (mut hop, mut left) = (0u8, 5u8);
-    while wanted != 0 {
-        hop = hop.saturating_add(1);
-        if wanted & 1 == 1 {
-            left = left.saturating_sub(1);
-            if left == 0 {
-                return hop;
-            }
-            (wanted, between) = (between, wanted);
-        }
-        (wanted, between) = (wanted >> 1, between >> 1);
+    for _ in 0..4 {
+        let nearest = wanted & wanted.wrapping_neg();
+        let behind = nearest.wrapping_neg() ^ nearest;
+        (wanted, between) = (between & behind, wanted & behind);
     }
-    NOWHERE
+    match wanted.trailing_zeros() {
+        64.. => NOWHERE,
+        before => u8::try_from(before).unwrap_or(NOWHERE).saturating_add(1),
+    }
 }
 
 /// Probes to the target's hop, and those that went past it: each that the target answers is as good

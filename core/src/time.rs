@@ -29,7 +29,7 @@ impl Instant {
     /// The caller's epoch.
     pub const EPOCH: Self = Self(0);
 
-    /// The moment of what never happens: later than any that [`after`](Self::after) leads to.
+    /// The moment of what never happens. What is [`after`](Self::after) it never happens either.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the epoch.
@@ -58,10 +58,8 @@ impl Instant {
 
     /// This instant, `nanos` nanoseconds later.
     #[inline(never)]
-    pub(crate) fn after(self, nanos: u64) -> Self {
-        // No moment is as late as never, and never stays so.
-        let latest = if self == Self::NEVER { u64::MAX } else { u64::MAX - 1 };
-        Self(self.0.saturating_add(nanos).min(latest))
+    pub(crate) const fn after(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 
     /// This instant, `nanos` nanoseconds earlier.
