@@ -1,5 +1,5 @@
-//! The memory of one probe, packed: its fields fill whole words, so that no place is lost between
-//! them, and that none is read octet by octet.
+//! The memory of one probe, packed: its fields fill whole words of 32 bits, so that no place is lost
+//! between them, and that none is read octet by octet.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -57,7 +57,8 @@ pub(crate) type Address = [u32; 4];
 /// The memory of one probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    sent: Instant,
+    /// In nanoseconds.
+    sent: [u32; 2],
     from: Address,
     /// The span from sending on, in nanoseconds: its low 32 bits, and the 8 above them.
     span_low: u32,
@@ -78,7 +79,7 @@ impl Slot {
     /// A probe that is just being sent.
     pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
         Self {
-            sent,
+            sent: zerocopy::transmute!(sent.as_nanos()),
             from: [0; 4],
             span_low: 0,
             span_high: 0,
@@ -127,7 +128,7 @@ impl Slot {
     }
 
     pub(crate) const fn sent(&self) -> Instant {
-        self.sent
+        Instant::from_nanos(zerocopy::transmute!(self.sent))
     }
 
     pub(crate) const fn is_in_flight(&self) -> bool {
@@ -239,7 +240,7 @@ impl Slot {
 
     /// Moves the time of sending back, after the clock began again.
     pub(crate) const fn turn_back(&mut self, nanos: u64) {
-        self.sent = self.sent.before(nanos);
+        self.sent = zerocopy::transmute!(self.sent().before(nanos).as_nanos());
     }
 
     /// Remembers a better time of sending. A probe that was answered left no later than its answer
@@ -250,7 +251,7 @@ impl Slot {
             at = at.min(received);
             self.set_received(at, received);
         }
-        self.sent = at;
+        self.sent = zerocopy::transmute!(at.as_nanos());
     }
 
     // In its callers it takes more room.
