@@ -119,6 +119,8 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
     }
     let spare = view.room.saturating_sub(reserved(view));
     let search = Search::of(view, spare);
+    // Reckoned once, as it is the same at most hops.
+    let wait = patience::until_retry(view, patience::overdue(view.path));
     let mut ready: Option<((u8, u8), u8, Reason)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
         let rank = (
@@ -144,7 +146,7 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
         if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
             continue;
         }
-        let at = due(view, hop, progress, reason);
+        let at = due(view, hop, progress, reason, wait);
         let at = match past_end {
             Some(_) if reason == Reason::Retry => at.max(overdue_at(view, progress)),
             _ => at,
@@ -311,10 +313,11 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
     view.path.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
-/// Returns when a probe that a hop gets for this reason is to leave.
+/// Returns when a probe that a hop gets for this reason is to leave. `wait` is how long after the
+/// first of a hop a retry leaves where the hop has had its chance from the beginning.
 // In its caller it takes more room.
 #[inline(never)]
-fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant {
+fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason, wait: u64) -> Instant {
     let last = view.sent_at(progress.last);
     let next = last.after(patience::spacing(view.path));
     match (reason, view.path.end) {
@@ -326,13 +329,11 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
             let (wait, gap) = match view.path.quiet {
                 // Nothing came from there until it was quiet.
                 Some(quiet) if end.is_none() && hop >= view.path.top => {
-                    (quiet.nanos_since(first), 0)
+                    (patience::until_retry(view, quiet.nanos_since(first)), 0)
                 }
-                _ => (patience::overdue(view.path), RETRY_GAP),
+                _ => (wait, RETRY_GAP),
             };
-            first
-                .after(patience::until_retry(view, wait))
-                .max(last.after(gap))
+            first.after(wait).max(last.after(gap))
         }
     }
 }
