@@ -164,6 +164,11 @@ impl Config {
         }
     }
 
+    /// Whether all goes out at once, whatever comes back.
+    pub(crate) const fn is_burst(&self) -> bool {
+        matches!(self.sweep, Some(Sweep::Burst))
+    }
+
     pub(crate) const fn sweep(&self) -> Sweep {
         match (self.sweep, self.attempts) {
             (Some(sweep), _) => sweep,

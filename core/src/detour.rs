@@ -63,7 +63,7 @@ pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
 /// told is known by the time when nothing more is expected of the first probe, and of the edge when
 /// its answers are overdue: nothing goes on to hops of which nothing is known.
 pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
-    if view.config.sweep() == Sweep::Burst {
+    if view.config.is_burst() {
         return patience::quiet_at(view);
     }
     let edge = view.last_first(view.behind(view.path.top), false);

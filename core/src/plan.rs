@@ -22,7 +22,6 @@
 //!
 //! [`Protocol::connects`]: crate::Protocol::connects
 
-use crate::config::Sweep;
 use crate::past_end::PastEnd;
 use crate::patience;
 use crate::slot::Slot;
@@ -179,13 +178,13 @@ impl Search {
         let (mut silent, mut waiting) = (0usize, false);
         for (hop, progress) in (1u8..).zip(view.between(0, end)) {
             if progress.heard == 0 && progress.sent > 0 {
-                silent = silent.saturating_add(1);
+                silent = silent.wrapping_add(1);
                 waiting |= hop > top && progress.waiting > 0;
             }
         }
         (silent > spare && is_unsure(view)).then_some(Self {
             top,
-            middle: top.saturating_add(end) >> 1,
+            middle: top.wrapping_add(end) >> 1,
             waiting,
         })
     }
@@ -202,7 +201,7 @@ impl Search {
 pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
     let top = view.path.top;
-    let mut hidden = (top.saturating_add(1)..).zip(view.between(top, end));
+    let mut hidden = (top.wrapping_add(1)..).zip(view.between(top, end));
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
@@ -215,7 +214,7 @@ fn reserved(view: &View<'_>) -> usize {
         .map_or(config.max_hops, |end| end.hop);
     let hops = view.between(config.first_hop.saturating_sub(1), last);
     hops.iter().fold(0, |sum: usize, hop| {
-        sum.saturating_add(config.attempts.saturating_sub(hop.sent).into())
+        sum.wrapping_add(config.attempts.saturating_sub(hop.sent).into())
     })
 }
 
@@ -246,9 +245,10 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
     reason.filter(|reason| *reason == Reason::Attempt || !is_asked)
 }
 
-/// Returns how many probes a silent hop gets at most.
+/// Returns how many probes a silent hop gets at most. That, and the number of any hop, is small: no
+/// sum of these overflows.
 fn most(view: &View<'_>) -> u8 {
-    view.config.attempts.saturating_add(view.config.retries)
+    view.config.attempts.wrapping_add(view.config.retries)
 }
 
 /// Returns why a hop that has had a probe gets another; `None` if, as things stand, it gets none.
@@ -256,15 +256,20 @@ pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Re
     let (config, top, end) = (view.config, view.path.top, view.path.end);
     let is_wanted = progress.sent < config.attempts;
     // Silent between the last router and the end: it may be the target itself.
-    let is_hidden = hop > top && end.is_some_and(|end| hop < end.hop);
-    if config.sweep() == Sweep::Burst && (is_wanted || !is_hidden) {
+    let end_hop = end.map_or(0, |end| end.hop);
+    let is_hidden = hop > top && hop < end_hop;
+    if config.is_burst() && (is_wanted || !is_hidden) {
         return is_wanted.then_some(Reason::Attempt);
     }
-    let is_below_end = is_hidden && end.is_some_and(|end| hop.saturating_add(1) == end.hop);
     let most = most(view);
     let again = match progress.sent {
         sent if sent < most => Reason::Retry,
-        sent if is_below_end && sent < most.saturating_add(RECHECKS) => Reason::Recheck,
+        sent if is_hidden
+            && hop.wrapping_add(1) == end_hop
+            && sent < most.wrapping_add(RECHECKS) =>
+        {
+            Reason::Recheck
+        }
         _ => return None,
     };
     match end {
@@ -287,7 +292,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     match view.path.end {
         Some(_) => hop <= top || progress.heard > 0,
         // Each answer from farther on is worth one more.
-        None if top.saturating_add(2) >= hop.saturating_add(progress.sent) => true,
+        None if top.wrapping_add(2) >= hop.wrapping_add(progress.sent) => true,
         // Nothing from farther on will say that it is time.
         None => hop <= top && (view.path.quiet.is_some() || top == view.config.max_hops),
     }
@@ -297,7 +302,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     // A loss is worth one more probe where the path may or may not lead, and none where nothing
     // said that it leads.
-    let is_near = view.path.quiet.is_some() && hop <= view.path.top.saturating_add(EDGE);
+    let is_near = view.path.quiet.is_some() && hop <= view.path.top.wrapping_add(EDGE);
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
@@ -321,7 +326,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason, wait: u64)
     let last = view.sent_at(progress.last);
     let next = last.after(patience::spacing(view.path));
     match (reason, view.path.end) {
-        (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
+        (Reason::Attempt, _) if view.config.is_burst() => Instant::EPOCH,
         (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
         (Reason::Attempt, _) => next,
         (_, end) => {

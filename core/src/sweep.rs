@@ -69,11 +69,11 @@ pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Instant {
 /// Whether the first sweep leaves the last places to the silent hops that it has passed, since
 /// answers may still come.
 pub(crate) fn is_held_back(view: &View<'_>) -> bool {
-    let places = view.probes.len().saturating_add(view.room);
+    let places = view.probes.len().wrapping_add(view.room);
     let (mut silent, mut is_waiting) = (0usize, false);
     for progress in view.hops {
         if progress.sent > 0 && progress.heard == 0 {
-            silent = silent.saturating_add(1);
+            silent = silent.wrapping_add(1);
             is_waiting |= progress.waiting > 0;
         }
     }

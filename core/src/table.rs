@@ -67,22 +67,23 @@ impl Progress {
             self.first = index;
         }
         self.last = index;
-        self.sent = self.sent.saturating_add(1);
+        // Attempts, retries and rechecks are few, so none of these overflows.
+        self.sent = self.sent.wrapping_add(1);
         if probe.is_in_flight() {
-            self.waiting = self.waiting.saturating_add(1);
+            self.waiting = self.waiting.wrapping_add(1);
         }
         let Some(kind) = probe.kind() else { return };
         // Anybody may have written it: the hop is as silent as before.
         if !probe.is_proven() {
             return;
         }
-        self.heard = self.heard.saturating_add(1);
+        self.heard = self.heard.wrapping_add(1);
         let evidence = probe.changes().evidence();
         let sure = u8::from(evidence == Evidence::Strong);
-        self.sure = self.sure.saturating_add(sure);
+        self.sure = self.sure.wrapping_add(sure);
         if probe.is_targets() {
-            self.reached = self.reached.saturating_add(1);
-            self.surely_reached = self.surely_reached.saturating_add(sure);
+            self.reached = self.reached.wrapping_add(1);
+            self.surely_reached = self.surely_reached.wrapping_add(sure);
             return;
         }
         let shows = match kind {

@@ -575,7 +575,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.protocol.detours()
             && !self.protocol.connects()
             && self.has_unattributed()
-            && self.config.sweep() != Sweep::Burst
+            && !self.config.is_burst()
     }
 
     /// Whether a probe leaves on a flow of its own.
@@ -659,7 +659,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                     probe.lose(now);
                 }
                 if let Some(progress) = self.progress_mut(hop) {
-                    progress.waiting = progress.waiting.saturating_sub(1);
+                    progress.waiting = progress.waiting.wrapping_sub(1);
                 }
                 any_lost = true;
             }
