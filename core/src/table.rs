@@ -193,9 +193,9 @@ impl Path {
             .or(self.found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
         let mut slowest = 0;
-        for probe in probes.iter().filter(|probe| probe.is_proven()) {
-            if let Some(rtt) = probe.rtt() {
-                slowest = rtt.wrapping_add(1).max(slowest);
+        for probe in probes {
+            if probe.is_answered() && probe.is_proven() {
+                slowest = probe.span().wrapping_add(1).max(slowest);
             }
         }
         self.slowest = slowest;
