@@ -122,10 +122,10 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
     let wait = patience::until_retry(view, patience::overdue(view.path));
     let mut ready: Option<((u8, u8), u8, Reason)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
-        let rank = (
-            progress.sent,
-            search.map_or(0, |search| search.middle.abs_diff(hop)),
-        );
+        let is_extra = progress.sent >= view.config.attempts;
+        if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
+            continue;
+        }
         let is_the_target = view.path.end.is_some_and(|end| is_target(end, hop));
         if CONNECTS && !is_the_target && is_heard_apart(view, hop) {
             continue;
@@ -141,10 +141,6 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
         let Some(reason) = reason else {
             continue;
         };
-        let is_extra = progress.sent >= view.config.attempts;
-        if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
-            continue;
-        }
         let at = due(view, hop, progress, reason, wait);
         let at = match past_end {
             Some(_) if reason == Reason::Retry => at.max(overdue_at(view, progress)),
@@ -152,7 +148,13 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
         };
         if at > now {
             soonest = soonest.min(at);
-        } else if ready.is_none_or(|(least, ..)| rank < least) {
+            continue;
+        }
+        let rank = (
+            progress.sent,
+            search.map_or(0, |search| search.middle.abs_diff(hop)),
+        );
+        if ready.is_none_or(|(least, ..)| rank < least) {
             ready = Some((rank, hop, reason));
         }
     }
