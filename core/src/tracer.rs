@@ -553,7 +553,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    #[inline(never)]
     fn hops(&self) -> &[Progress] {
         self.memory
             .hops()
@@ -647,11 +646,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     fn give_up(&mut self, patience: &Patience, now: Instant) -> (bool, Instant) {
         let (mut any_lost, mut soonest) = (false, Instant::NEVER);
         for index in 0..self.memory.probes().len() {
-            let view = self.view();
-            let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
+            let probe = self.memory.probes().get(index);
+            let Some(probe) = probe.filter(|probe| probe.may_improve()) else {
                 continue;
             };
-            let (hop, deadline) = (probe.hop(), patience.deadline(&view, probe));
+            let (hop, deadline) = (probe.hop(), patience.deadline(&self.view(), probe));
             if deadline > now {
                 soonest = soonest.min(deadline);
             } else if probe.is_in_flight() {
