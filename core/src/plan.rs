@@ -323,7 +323,6 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
 /// Returns when a probe that a hop gets for this reason is to leave. `wait` is how long after the
 /// first of a hop a retry leaves where the hop has had its chance from the beginning.
 // In its caller it takes more room.
-#[inline(never)]
 fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason, wait: u64) -> Instant {
     let last = view.sent_at(progress.last);
     let next = last.after(patience::spacing(view.path));

@@ -154,7 +154,6 @@ impl Path {
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
-    #[inline(never)]
     pub(crate) fn survey(&mut self, first_hop: u8, hops: &[Progress], probes: &[Slot]) {
         (self.top, self.sure_top) = (0, 0);
         let (mut target, mut barrier) = (None::<End>, None);

@@ -359,7 +359,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         accepted
     }
 
-    #[inline(never)]
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
         let ends = self.config.ends();
         let changes = answer.changes(&ends, self.config.traffic_class);
