@@ -155,39 +155,44 @@ impl Path {
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
     pub(crate) fn survey(&mut self, first_hop: u8, hops: &[Progress], probes: &[Slot]) {
-        (self.top, self.sure_top) = (0, 0);
+        // From the far end: the first hops that pass probes on, at all and beyond doubt.
+        let (mut top, mut sure_top) = (0, 0);
         let (mut target, mut barrier) = (None::<End>, None);
-        // The best evidence that the path goes on behind what was looked at: from the far end.
-        let mut passes = None;
         let mut nearer = u8::try_from(hops.len()).unwrap_or(MAX_HOPS);
         for progress in hops.iter().rev() {
             let hop = nearer;
-            nearer = nearer.saturating_sub(1);
+            nearer = nearer.wrapping_sub(1);
             let end = |kind, evidence| End {
                 hop,
                 kind,
                 evidence,
             };
-            if let Some(evidence) = progress.barred.filter(|barred| Some(*barred) > passes) {
-                barrier = Some(end(EndKind::Barrier, evidence));
+            match progress.barred {
+                Some(Evidence::Weak) if top == 0 => {
+                    barrier = Some(end(EndKind::Barrier, Evidence::Weak));
+                }
+                Some(Evidence::Strong) if sure_top == 0 => {
+                    barrier = Some(end(EndKind::Barrier, Evidence::Strong));
+                }
+                _ => {}
             }
-            passes = passes.max(progress.passes);
-            if self.top == 0 && progress.passes.is_some() {
-                self.top = hop;
+            if top == 0 && progress.passes.is_some() {
+                top = hop;
             }
-            if self.sure_top == 0 && progress.passes == Some(Evidence::Strong) {
-                self.sure_top = hop;
+            if sure_top == 0 && progress.passes == Some(Evidence::Strong) {
+                sure_top = hop;
             }
             if progress.surely_reached > 0 {
                 target = Some(end(EndKind::Target, Evidence::Strong));
             } else if progress.reached > 0
-                && passes.is_none()
+                && top == 0
                 && target.is_none_or(|target| target.evidence == Evidence::Weak)
             {
                 target = Some(end(EndKind::Target, Evidence::Weak));
             }
         }
-        self.top = self.top.max(first_hop.saturating_sub(1));
+        self.top = first_hop.saturating_sub(1).max(top);
+        self.sure_top = sure_top;
         self.end = target
             .or(self.found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
