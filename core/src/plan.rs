@@ -98,7 +98,7 @@ pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
 
 fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
     let first = view.config.first_hop;
-    let hops = (first..).zip(view.behind(first.saturating_sub(1)));
+    let hops = (first..).zip(view.behind(first.wrapping_sub(1)));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
     let mut soonest = Instant::NEVER;
@@ -214,7 +214,7 @@ fn reserved(view: &View<'_>) -> usize {
         .path
         .certain_end()
         .map_or(config.max_hops, |end| end.hop);
-    let hops = view.between(config.first_hop.saturating_sub(1), last);
+    let hops = view.between(config.first_hop.wrapping_sub(1), last);
     hops.iter().fold(0, |sum: usize, hop| {
         sum.wrapping_add(config.attempts.saturating_sub(hop.sent).into())
     })

@@ -42,16 +42,15 @@ pub(crate) fn reach(view: &View<'_>, now: Instant) -> (u8, Instant) {
 /// Returns how far the window is open, by the answers from its edge.
 fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
     let nearest = view.config.first_hop;
-    let first = if first < nearest {
+    let mut edge = if first < nearest {
         nearest.saturating_add(step).saturating_sub(1)
     } else {
         first
     };
-    let more = match view.path.top.checked_sub(first) {
-        Some(past) => step.saturating_mul(past.checked_div(step).unwrap_or(0).saturating_add(1)),
-        None => 0,
-    };
-    first.saturating_add(more).min(view.config.max_hops)
+    while edge <= view.path.top {
+        edge = edge.saturating_add(step);
+    }
+    edge.min(view.config.max_hops)
 }
 
 /// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end
