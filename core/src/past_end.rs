@@ -72,7 +72,9 @@ impl<'a> PastEnd<'a> {
         let view = self.view;
         match (view.config.sweep(), view.path.certain_end()) {
             (Sweep::Burst, _) => (view.config.max_hops, Instant::NEVER),
-            (_, Some(end)) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), Instant::NEVER),
+            (_, Some(end)) if end.kind != EndKind::Barrier => {
+                (end.hop.saturating_sub(1), Instant::NEVER)
+            }
             (_, None) if sweep::is_held_back(view) => (0, Instant::NEVER),
             (_, end) => {
                 let edge = self.window();

@@ -47,15 +47,13 @@ const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
 const TYPICAL: u64 = millis(400);
 
-// An RTT is 18 minutes at most, so no sum or product of one overflows.
+// An RTT is 18 minutes at most: nothing that is reckoned from one here overflows.
 
 /// After this time an answer is later than any other was: time for a retry.
 #[inline(never)]
 pub(crate) fn overdue(path: &Path) -> u64 {
     let slowest = path.slowest().unwrap_or(TYPICAL);
-    slowest
-        .wrapping_add(slowest >> 3)
-        .wrapping_add(millis(2))
+    slowest.wrapping_add(slowest >> 3).wrapping_add(millis(2))
 }
 
 /// Between two attempts at one hop.
@@ -80,22 +78,15 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
 /// without patience.
-// In its callers it takes more room.
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
-    patient(view, wait)
-        .min(timeout(view))
-        .max(wait)
+    patient(view, wait).min(timeout(view)).max(wait)
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     let path = view.path;
-    timeout(view)
-        <= patient(
-            view,
-            until_quiet(path).saturating_add(from_quiet(path)),
-        )
+    timeout(view) <= patient(view, until_quiet(path).saturating_add(from_quiet(path)))
 }
 
 /// The timeout in nanoseconds. As long as no clock runs is as good as for ever, and not mistaken for

@@ -236,7 +236,9 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
     let is_behind = hop > view.path.top && view.path.end.is_none();
     let reason = match reason(view, hop, progress) {
         _ if is_behind && hop > last => None,
-        None if is_behind && view.path.quiet.is_some() && progress.heard == 0 => Some(Reason::Retry),
+        None if is_behind && view.path.quiet.is_some() && progress.heard == 0 => {
+            Some(Reason::Retry)
+        }
         reason => reason,
     };
     let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
@@ -322,7 +324,6 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
 
 /// Returns when a probe that a hop gets for this reason is to leave. `wait` is how long after the
 /// first of a hop a retry leaves where the hop has had its chance from the beginning.
-// In its caller it takes more room.
 fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason, wait: u64) -> Instant {
     let last = view.sent_at(progress.last);
     let next = last.after(patience::spacing(view.path));

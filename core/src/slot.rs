@@ -42,6 +42,9 @@ const APART: u8 = 1 << 7;
 /// The bit of an attempt that says that an answer came which names no probe: in the first probe.
 const FOLLOWED: u8 = 1 << 6;
 
+/// An address as it is kept here, in words: of IPv4 the first, and zeros.
+pub(crate) type Address = [u32; 4];
+
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
 #[inline(never)]
@@ -49,10 +52,6 @@ pub(crate) fn is_same(one: &Address, other: &Address) -> bool {
     let ([a, b, c, d], [e, f, g, h]) = (one, other);
     a == e && b == f && c == g && d == h
 }
-
-/// An address as it is kept here: in words, those of IPv4 in the first.
-pub(crate) type Address = [u32; 4];
-
 
 /// The memory of one probe.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,9 @@ pub(crate) fn reach(view: &View<'_>, now: Instant) -> (u8, Instant) {
     let end = view.path.certain_end();
     match view.config.sweep() {
         Sweep::Window { first, step } => match end {
-            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), Instant::NEVER),
+            Some(end) if end.kind != EndKind::Barrier => {
+                (end.hop.saturating_sub(1), Instant::NEVER)
+            }
             None if is_held_back(view) => (0, Instant::NEVER),
             None if view.path.quiet.is_some() => (view.config.max_hops, Instant::NEVER),
             _ => {
@@ -47,6 +49,7 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
     } else {
         first
     };
+    // It ends: a step is a hop at least, or the trace would not have started.
     while edge <= view.path.top {
         edge = edge.saturating_add(step);
     }

@@ -244,6 +244,9 @@ fn bars(probes: &[Slot], hop: u8) -> bool {
     router.is_some_and(|router| behind.any(|other| is_same(router, other)))
 }
 
+/// Farther than any hop.
+pub(crate) const NOWHERE: u8 = u8::MAX;
+
 /// The loop that the path goes into, after an answer at `hop`: a router that is on it three times,
 /// each time with another one in between. Twice could be a change of the path, and one address at
 /// hop after hop is a translator that speaks for all behind it. The loop is as well proven as the
@@ -306,11 +309,8 @@ pub(crate) fn find_loop(
     })
 }
 
-/// Farther than any hop.
-pub(crate) const NOWHERE: u8 = u8::MAX;
-
 /// The hop where `router` is on the path for the third time, by all answers and by those that are
-/// beyond doubt.
+/// beyond doubt; [`NOWHERE`] if it is not.
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn third_visit(probes: &[Slot], router: &Address) -> (u8, u8) {
@@ -333,7 +333,8 @@ pub(crate) fn third_visit(probes: &[Slot], router: &Address) -> (u8, u8) {
     (third(its.0, others.0), third(its.1, others.1))
 }
 
-/// The third hop of `its` that has others before it and the second: sets with a bit for each hop.
+/// The third of `its` hops that are not next to each other: there are hops of `others` in between.
+/// Both are sets, with a bit for each hop.
 #[inline(never)]
 fn third(its: u64, others: u64) -> u8 {
     let (mut wanted, mut between) = (its, others);

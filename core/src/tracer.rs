@@ -413,7 +413,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let hop = probe.hop();
         self.sum_up(hop);
         let (hops, probes) = (self.hops(), self.memory.probes());
-        self.path.found_loop = table::find_loop(hops, probes, hop, self.path.top, self.path.found_loop);
+        self.path.found_loop =
+            table::find_loop(hops, probes, hop, self.path.top, self.path.found_loop);
         self.survey();
         Ok(reply)
     }

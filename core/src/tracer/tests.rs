@@ -203,7 +203,10 @@ fn a_loop_is_found_in_whatever_order_its_answers_come_and_however_well_they_are_
                 _ => (honest[hop], false),
             };
             answer_from(&mut tracer, hop as u8 + 1, router, is_weak);
-            let found = tracer.path.found_loop.map(|found| (found.hop, found.evidence));
+            let found = tracer
+                .path
+                .found_loop
+                .map(|found| (found.hop, found.evidence));
             let any = any_loop(&tracer);
             // A weak loop that others than those that have just answered make may come later.
             if any.is_none_or(|(_, evidence)| evidence == Evidence::Strong) {
