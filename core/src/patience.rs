@@ -132,7 +132,6 @@ pub(crate) fn from_quiet(path: &Path) -> u64 {
 
 /// When probes are given up, as things stand: spans in nanoseconds.
 pub(crate) struct Patience {
-    attempts: u8,
     timeout: u64,
     /// From a probe on, at a hop that has answered.
     lost: u64,
@@ -142,12 +141,10 @@ pub(crate) struct Patience {
     known: u8,
     /// Whether the target has answered often enough, if it is known where it is.
     has_enough: Option<bool>,
-    quiet: Option<Instant>,
     /// From a probe on, until it is quiet.
     until_quiet: u64,
     /// From then on.
     from_quiet: u64,
-    factor: u8,
 }
 
 impl Patience {
@@ -172,16 +169,13 @@ impl Patience {
             }
         };
         Self {
-            attempts: view.config.attempts,
             timeout: timeout(view),
             lost: patient(view, lost(path)),
             slow: patient(view, slow),
             known,
             has_enough,
-            quiet: view.path.quiet,
             until_quiet: patient(view, until_quiet(path)),
             from_quiet: patient(view, from_quiet(path)),
-            factor: view.config.patience,
         }
     }
 
@@ -195,7 +189,7 @@ impl Patience {
     pub(crate) fn deadline(&self, view: &View<'_>, probe: &Slot) -> Instant {
         let progress = view.progress(probe.hop());
         let (sure, first) = (progress.sure, view.sent_at(progress.first));
-        if sure >= self.attempts {
+        if sure >= view.config.attempts {
             return Instant::NEVER;
         }
         let sent = probe.sent();
@@ -209,23 +203,23 @@ impl Patience {
                 lost
             }
         } else {
-            match (self.has_enough, self.quiet) {
+            match (self.has_enough, view.path.quiet) {
                 (Some(true), _) => return Instant::NEVER,
                 (Some(false), _) => lost,
                 (None, None) => sent.after(self.until_quiet).after(self.from_quiet),
                 // All that was sent before it was quiet is waited for as long as what is sent then.
                 (None, Some(quiet)) => {
-                    let first = self.until(quiet, first);
-                    first.max(self.until(quiet, sent)).after(self.from_quiet)
+                    let first = until(view, quiet, first);
+                    first.max(until(view, quiet, sent)).after(self.from_quiet)
                 }
             }
         };
         deadline.min(sent.after(self.timeout))
     }
+}
 
-    /// When it is quiet for what left then, as far as patience goes.
-    #[inline(never)]
-    fn until(&self, quiet: Instant, sent: Instant) -> Instant {
-        sent.after(times(quiet.nanos_since(sent), self.factor))
-    }
+/// When it is quiet for what left then, as far as patience goes.
+#[inline(never)]
+fn until(view: &View<'_>, quiet: Instant, sent: Instant) -> Instant {
+    sent.after(patient(view, quiet.nanos_since(sent)))
 }
