@@ -156,7 +156,6 @@ impl Config {
     }
 
     /// From us to the target.
-    #[inline(never)]
     pub(crate) const fn ends(&self) -> Ends {
         Ends {
             source: self.source,

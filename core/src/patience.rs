@@ -219,7 +219,6 @@ impl Patience {
 }
 
 /// When it is quiet for what left then, as far as patience goes.
-#[inline(never)]
 fn until(view: &View<'_>, quiet: Instant, sent: Instant) -> Instant {
     sent.after(patient(view, quiet.nanos_since(sent)))
 }
