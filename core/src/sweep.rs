@@ -72,6 +72,9 @@ pub(crate) fn silent_edge(view: &View<'_>, edge: u8) -> Instant {
 /// answers may still come.
 pub(crate) fn is_held_back(view: &View<'_>) -> bool {
     let places = view.probes.len().wrapping_add(view.room);
+    if view.room > places >> 2 {
+        return false;
+    }
     let (mut silent, mut is_waiting) = (0usize, false);
     for progress in view.hops {
         if progress.sent > 0 && progress.heard == 0 {
@@ -79,5 +82,5 @@ pub(crate) fn is_held_back(view: &View<'_>) -> bool {
             is_waiting |= progress.waiting > 0;
         }
     }
-    view.room <= places >> 2 && view.room <= silent && is_waiting
+    view.room <= silent && is_waiting
 }

@@ -168,7 +168,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// # Errors
     /// [`ConfigError`] if a parameter is out of its range, or if there is room for less than hops
     /// times attempts. Nothing has changed then.
-    #[inline(never)]
     pub fn start(&mut self, config: &Config, protocol: P) -> Result<(), ConfigError> {
         Self::check(config, &self.memory)?;
         protocol.check()?;
