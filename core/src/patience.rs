@@ -89,8 +89,8 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     timeout(view) <= patient(view, until_quiet(path).saturating_add(from_quiet(path)))
 }
 
-/// The timeout in nanoseconds. As long as no clock runs is as good as for ever, and not mistaken for
-/// [`NEVER`](Instant::NEVER).
+/// The timeout in nanoseconds. Longer than any clock runs is as good as for ever, and no sum with
+/// it is mistaken for [`NEVER`](Instant::NEVER).
 // In its callers it takes more room.
 #[inline(never)]
 pub(crate) fn timeout(view: &View<'_>) -> u64 {

@@ -1,5 +1,5 @@
-//! The memory of one probe, packed: its fields fill whole words of 32 bits, so that no place is lost
-//! between them, and that none is read octet by octet.
+//! The memory of one probe, packed: its fields fill whole words of 32 bits, so that no place is
+//! lost between them, and that none is read octet by octet.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -261,7 +261,8 @@ impl Slot {
         (self.span_low, self.span_high) = (u32::from_le_bytes([a, b, c, d]), high);
     }
 
-    /// Its RTT if it was answered, or the time that it was waited for if it is lost, in nanoseconds.
+    /// Its RTT if it was answered, or the time that it was waited for if it is lost: in
+    /// nanoseconds.
     pub(crate) const fn span(&self) -> u64 {
         let [a, b, c, d] = self.span_low.to_le_bytes();
         u64::from_le_bytes([a, b, c, d, self.span_high, 0, 0, 0])
