@@ -181,19 +181,19 @@ impl<'a> Answer<'a> {
     }
 
     /// Compares what all protocols have in common with what was sent.
-    pub(crate) fn changes(&self, sent: Ends, traffic_class: u8) -> Changes {
+    pub(crate) fn changes(&self, sent: &Ends, traffic_class: u8) -> Changes {
         let mut changes = Changes::default();
         match &self.back {
             Back::Reply { .. } => {
                 changes.note(
                     Changes::SENDER,
-                    !is_same_address(self.from, sent.destination),
+                    !is_same_address(&self.from, &sent.destination),
                 );
             }
             Back::Quoted(quoted) => {
                 let is_another = quoted
                     .destination
-                    .is_some_and(|destination| !is_same_address(destination, sent.destination));
+                    .is_some_and(|destination| !is_same_address(&destination, &sent.destination));
                 changes.note(Changes::DESTINATION, is_another);
             }
         }
@@ -201,7 +201,7 @@ impl<'a> Answer<'a> {
             let is_known = !sent.source.is_unspecified();
             changes.note(
                 Changes::SOURCE,
-                is_known && !is_same_address(header.source, sent.source),
+                is_known && !is_same_address(&header.source, &sent.source),
             );
             changes.note(
                 Changes::TRAFFIC_CLASS,

@@ -151,8 +151,8 @@ impl Config {
     #[must_use]
     pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
         kind == Kind::Unreachable
-            && is_same_address(from, self.source)
-            && !is_same_address(from, self.target)
+            && is_same_address(&from, &self.source)
+            && !is_same_address(&from, &self.target)
     }
 
     /// From us to the target.
@@ -161,6 +161,11 @@ impl Config {
             source: self.source,
             destination: self.target,
         }
+    }
+
+    /// Whether all goes out at once, whatever comes back.
+    pub(crate) const fn is_burst(&self) -> bool {
+        matches!(self.sweep, Some(Sweep::Burst))
     }
 
     pub(crate) const fn sweep(&self) -> Sweep {

@@ -10,7 +10,7 @@ use crate::patience;
 use crate::plan::Reason;
 use crate::slot::Slot;
 use crate::table::{EndKind, View};
-use crate::time::{Instant, nanos};
+use crate::time::Instant;
 
 /// Whether a probe is to leave on a flow of its own: a retry where nothing shows that the flow gets
 /// as far, and whatever goes after the first to the target, or to a hop that may be the target.
@@ -55,31 +55,29 @@ pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
     let last = waiting.map(Slot::sent).max();
     match (last, view.config.sweep()) {
         (None, _) | (_, Sweep::Burst) => Instant::EPOCH,
-        (Some(last), _) => last.after(patience::overdue(view.path.slowest())),
+        (Some(last), _) => last.after(patience::overdue(view.path)),
     }
 }
 
 /// Returns when silent hops at the end of the path are asked again. All that a knock could have
 /// told is known by the time when nothing more is expected of the first probe, and of the edge when
 /// its answers are overdue: nothing goes on to hops of which nothing is known.
-pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    if view.config.sweep() == Sweep::Burst {
+pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
+    if view.config.is_burst() {
         return patience::quiet_at(view);
     }
-    let edge = view.last_first(view.behind(view.path.top), false)?;
-    let slowest = view.path.slowest();
-    let begun = first_sent(view).after(patience::until_quiet(slowest));
-    let again = begun.max(edge.after(patience::lost(slowest)));
-    Some(again.min(edge.after(nanos(view.config.timeout))))
+    let edge = view.last_first(view.behind(view.path.top), false);
+    let begun = first_sent(view).after(patience::until_quiet(view.path));
+    let again = begun.max(edge.after(patience::lost(view.path)));
+    again.min(edge.after(patience::timeout(view)))
 }
 
 /// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until
 /// it is quiet, and so that the first probe has had all its time.
 pub(crate) fn from_quiet(view: &View<'_>, quiet: Instant) -> u64 {
-    let slowest = view.path.slowest();
     let (until, from) = (
-        patience::until_quiet(slowest),
-        patience::from_quiet(slowest),
+        patience::until_quiet(view.path),
+        patience::from_quiet(view.path),
     );
     let begun = first_sent(view).after(until).after(from);
     begun.nanos_since(quiet).max(until)

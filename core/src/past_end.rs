@@ -68,19 +68,21 @@ impl<'a> PastEnd<'a> {
 
     /// Returns the farthest hop that the first sweep may go to, as things stand, and when it may go
     /// farther, if ever.
-    pub(crate) fn reach(self, now: Instant) -> (u8, Option<Instant>) {
+    pub(crate) fn reach(self, now: Instant) -> (u8, Instant) {
         let view = self.view;
         match (view.config.sweep(), view.path.certain_end()) {
-            (Sweep::Burst, _) => (view.config.max_hops, None),
-            (_, Some(end)) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
-            (_, None) if sweep::is_held_back(view) => (0, None),
+            (Sweep::Burst, _) => (view.config.max_hops, Instant::NEVER),
+            (_, Some(end)) if end.kind != EndKind::Barrier => {
+                (end.hop.saturating_sub(1), Instant::NEVER)
+            }
+            (_, None) if sweep::is_held_back(view) => (0, Instant::NEVER),
             (_, end) => {
                 let edge = self.window();
                 match sweep::silent_edge(view, edge) {
                     // Many routers may refuse, each just what expires there: the sweep looks as far
                     // as if none had been heard.
-                    _ if end.is_some() => (edge, None),
-                    Some(at) if at <= now => (edge.max(self.beyond()), None),
+                    _ if end.is_some() => (edge, Instant::NEVER),
+                    opens if opens <= now => (edge.max(self.beyond()), Instant::NEVER),
                     opens => (edge, opens),
                 }
             }
@@ -129,9 +131,9 @@ impl<'a> PastEnd<'a> {
         }
         let farthest = view.hops.iter().rposition(|progress| progress.sent > 0)?;
         let farthest = u8::try_from(farthest).ok()?.saturating_add(1);
-        let last = view.last_first(view.hops, false)?;
-        let at = last.after(patience::lost(view.path.slowest()));
-        let is_overdue = farthest >= self.first && (at <= now || view.quiet.is_some());
+        let last = view.last_first(view.hops, false);
+        let at = last.after(patience::lost(view.path));
+        let is_overdue = farthest >= self.first && (at <= now || view.path.quiet.is_some());
         let mut farther = LEAPS.into_iter().filter(|leap| *leap > farthest);
         let leap = farther.next().filter(|leap| *leap <= view.config.max_hops);
         leap.filter(|_| is_overdue)

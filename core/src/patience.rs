@@ -23,7 +23,7 @@
 //!   can't keep the true one away.
 
 use crate::slot::Slot;
-use crate::table::{EndKind, View};
+use crate::table::{EndKind, Path, View};
 use crate::time::{Instant, nanos};
 
 const fn millis(millis: u64) -> u64 {
@@ -47,54 +47,54 @@ const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
 const TYPICAL: u64 = millis(400);
 
+// An RTT is 18 minutes at most: nothing that is reckoned from one here overflows.
+
 /// After this time an answer is later than any other was: time for a retry.
 #[inline(never)]
-pub(crate) fn overdue(slowest: Option<u64>) -> u64 {
-    let slowest = slowest.unwrap_or(TYPICAL);
-    slowest
-        .saturating_add(slowest >> 3)
-        .saturating_add(millis(2))
+pub(crate) fn overdue(path: &Path) -> u64 {
+    let slowest = path.slowest().unwrap_or(TYPICAL);
+    slowest.wrapping_add(slowest >> 3).wrapping_add(millis(2))
 }
 
 /// Between two attempts at one hop.
-pub(crate) fn spacing(slowest: Option<u64>) -> u64 {
-    slowest.unwrap_or_default() >> 4
+pub(crate) fn spacing(path: &Path) -> u64 {
+    path.slowest().unwrap_or_default() >> 4
 }
 
 /// How long after a probe to a hop that is no farther than others that have answered it is lost,
 /// most likely.
 #[inline(never)]
-pub(crate) fn lost(slowest: Option<u64>) -> u64 {
-    overdue(slowest).max(LOST)
+pub(crate) fn lost(path: &Path) -> u64 {
+    overdue(path).max(LOST)
 }
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
-pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = until_quiet(view.path.slowest()).min(nanos(view.config.timeout));
+pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
+    let patience = until_quiet(view.path).min(timeout(view));
     let last = view.last_first(view.behind(view.path.top), false);
-    last.map(|last| last.after(patience))
+    last.after(patience)
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
 /// without patience.
-// In its callers it takes more room.
-#[inline(never)]
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
-    patient(view, wait)
-        .min(nanos(view.config.timeout))
-        .max(wait)
+    patient(view, wait).min(timeout(view)).max(wait)
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    let slowest = view.path.slowest();
-    nanos(view.config.timeout)
-        <= patient(
-            view,
-            until_quiet(slowest).saturating_add(from_quiet(slowest)),
-        )
+    let path = view.path;
+    timeout(view) <= patient(view, until_quiet(path).saturating_add(from_quiet(path)))
+}
+
+/// The timeout in nanoseconds. Longer than any clock runs is as good as for ever, and no sum with
+/// it is mistaken for [`NEVER`](Instant::NEVER).
+// In its callers it takes more room.
+#[inline(never)]
+pub(crate) fn timeout(view: &View<'_>) -> u64 {
+    nanos(view.config.timeout).min(u64::MAX >> 1)
 }
 
 fn patient(view: &View<'_>, wait: u64) -> u64 {
@@ -110,29 +110,28 @@ fn times(wait: u64, patience: u8) -> u64 {
 /// How long after the last of the probes sent so far nothing more is expected of them.
 // In its callers it takes more room.
 #[inline(never)]
-pub(crate) fn until_quiet(slowest: Option<u64>) -> u64 {
-    match slowest {
-        None => overdue(None),
+pub(crate) fn until_quiet(path: &Path) -> u64 {
+    match path.slowest() {
+        None => overdue(path),
         Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
         // The next answer may be from another continent.
-        Some(slowest) => slowest.saturating_add(slowest >> 1).max(QUIET),
+        Some(slowest) => slowest.wrapping_add(slowest >> 1).max(QUIET),
     }
 }
 
 /// How long the wait for hops of which nothing is known goes on from then on.
 // In its callers it takes more room.
 #[inline(never)]
-pub(crate) fn from_quiet(slowest: Option<u64>) -> u64 {
-    match slowest {
+pub(crate) fn from_quiet(path: &Path) -> u64 {
+    match path.slowest() {
         None => u64::MAX,
         Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
-        Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
+        Some(slowest) => slowest.wrapping_mul(2).max(UNKNOWN),
     }
 }
 
 /// When probes are given up, as things stand: spans in nanoseconds.
 pub(crate) struct Patience {
-    attempts: u8,
     timeout: u64,
     /// From a probe on, at a hop that has answered.
     lost: u64,
@@ -142,29 +141,27 @@ pub(crate) struct Patience {
     known: u8,
     /// Whether the target has answered often enough, if it is known where it is.
     has_enough: Option<bool>,
-    quiet: Option<Instant>,
     /// From a probe on, until it is quiet.
     until_quiet: u64,
     /// From then on.
     from_quiet: u64,
-    factor: u8,
 }
 
 impl Patience {
     pub(crate) fn of(view: &View<'_>) -> Self {
-        let slowest = view.path.slowest();
-        let typical = slowest.unwrap_or(TYPICAL);
-        let slowest_router = typical.saturating_add(SLOW_ROUTER);
-        let (slow, known, has_enough) = match view.path.certain_end() {
-            None => (slowest_router, view.path.sure_top, None),
+        let path = view.path;
+        let typical = path.slowest().unwrap_or(TYPICAL);
+        let slowest_router = typical.wrapping_add(SLOW_ROUTER);
+        let (slow, known, has_enough) = match path.certain_end() {
+            None => (slowest_router, path.sure_top, None),
             Some(end) => {
                 // 2.3, without a division: that of 64 bits is a long function where the processor
                 // has none.
-                let slow = (typical.saturating_mul(147) >> 6).max(SLOW_ROUTER);
+                let slow = (typical.wrapping_mul(147) >> 6).max(SLOW_ROUTER);
                 let (known, has_enough) = match end.kind {
                     EndKind::Target => (
                         end.hop.saturating_sub(1),
-                        view.samples_sure(end) >= view.config.attempts,
+                        view.samples(end).sure >= view.config.attempts,
                     ),
                     EndKind::Loop | EndKind::Barrier => (u8::MAX, false),
                 };
@@ -172,16 +169,13 @@ impl Patience {
             }
         };
         Self {
-            attempts: view.config.attempts,
-            timeout: nanos(view.config.timeout),
-            lost: patient(view, lost(slowest)),
+            timeout: timeout(view),
+            lost: patient(view, lost(path)),
             slow: patient(view, slow),
             known,
             has_enough,
-            quiet: view.quiet,
-            until_quiet: patient(view, until_quiet(slowest)),
-            from_quiet: patient(view, from_quiet(slowest)),
-            factor: view.config.patience,
+            until_quiet: patient(view, until_quiet(path)),
+            from_quiet: patient(view, from_quiet(path)),
         }
     }
 
@@ -191,10 +185,12 @@ impl Patience {
     }
 
     /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;
-    /// `None` if nobody waits. `first` is when the first probe to its hop left.
-    pub(crate) fn deadline(&self, probe: &Slot, sure: u8, first: Instant) -> Option<Instant> {
-        if sure >= self.attempts {
-            return None;
+    /// [`NEVER`](Instant::NEVER) if nobody waits. `first` is when the first probe to its hop left.
+    pub(crate) fn deadline(&self, view: &View<'_>, probe: &Slot) -> Instant {
+        let progress = view.progress(probe.hop());
+        let (sure, first) = (progress.sure, view.sent_at(progress.first));
+        if sure >= view.config.attempts {
+            return Instant::NEVER;
         }
         let sent = probe.sent();
         let lost = sent.after(self.lost);
@@ -207,23 +203,22 @@ impl Patience {
                 lost
             }
         } else {
-            match (self.has_enough, self.quiet) {
-                (Some(true), _) => return None,
+            match (self.has_enough, view.path.quiet) {
+                (Some(true), _) => return Instant::NEVER,
                 (Some(false), _) => lost,
                 (None, None) => sent.after(self.until_quiet).after(self.from_quiet),
                 // All that was sent before it was quiet is waited for as long as what is sent then.
                 (None, Some(quiet)) => {
-                    let first = self.until(quiet, first);
-                    first.max(self.until(quiet, sent)).after(self.from_quiet)
+                    let first = until(view, quiet, first);
+                    first.max(until(view, quiet, sent)).after(self.from_quiet)
                 }
             }
         };
-        Some(deadline.min(sent.after(self.timeout)))
+        deadline.min(sent.after(self.timeout))
     }
+}
 
-    /// When it is quiet for what left then, as far as patience goes.
-    #[inline(never)]
-    fn until(&self, quiet: Instant, sent: Instant) -> Instant {
-        sent.after(times(quiet.nanos_since(sent), self.factor))
-    }
+/// When it is quiet for what left then, as far as patience goes.
+fn until(view: &View<'_>, quiet: Instant, sent: Instant) -> Instant {
+    sent.after(patient(view, quiet.nanos_since(sent)))
 }

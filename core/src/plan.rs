@@ -22,13 +22,12 @@
 //!
 //! [`Protocol::connects`]: crate::Protocol::connects
 
-use crate::config::Sweep;
 use crate::past_end::PastEnd;
 use crate::patience;
 use crate::slot::Slot;
 use crate::sweep::{self, EDGE};
 use crate::table::{End, EndKind, Progress, View};
-use crate::time::{Instant, earlier};
+use crate::time::Instant;
 
 /// Between two retries at one hop, at least.
 const RETRY_GAP: u64 = 5_000_000;
@@ -76,8 +75,6 @@ pub(crate) enum Next {
     Now(u8, Reason),
     /// Nothing before this instant, unless an answer comes.
     At(Instant),
-    /// Nothing, unless an answer comes.
-    Nothing,
 }
 
 /// Returns the next probe: among those that are due the one to the hop with the fewest, so that the
@@ -100,12 +97,11 @@ pub(crate) fn next_blind(view: &View<'_>, now: Instant) -> Next {
 }
 
 fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant) -> Next {
-    let hops = (1u8..)
-        .zip(view.hops)
-        .skip(usize::from(view.config.first_hop).saturating_sub(1));
+    let first = view.config.first_hop;
+    let hops = (first..).zip(view.behind(first.wrapping_sub(1)));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
-    let mut soonest: Option<Instant> = None;
+    let mut soonest = Instant::NEVER;
     let past_end = CONNECTS.then(|| PastEnd::of(view));
     if let Some(hop) = past_end.and_then(|past_end| past_end.leap(now)) {
         return Next::Now(hop, Reason::Sweep);
@@ -122,12 +118,14 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
     }
     let spare = view.room.saturating_sub(reserved(view));
     let search = Search::of(view, spare);
+    // Reckoned once, as it is the same at most hops.
+    let wait = patience::until_retry(view, patience::overdue(view.path));
     let mut ready: Option<((u8, u8), u8, Reason)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
-        let rank = (
-            progress.sent,
-            search.map_or(0, |search| search.middle.abs_diff(hop)),
-        );
+        let is_extra = progress.sent >= view.config.attempts;
+        if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
+            continue;
+        }
         let is_the_target = view.path.end.is_some_and(|end| is_target(end, hop));
         if CONNECTS && !is_the_target && is_heard_apart(view, hop) {
             continue;
@@ -143,25 +141,26 @@ fn choose<const CONNECTS: bool, const BLIND: bool>(view: &View<'_>, now: Instant
         let Some(reason) = reason else {
             continue;
         };
-        let is_extra = progress.sent >= view.config.attempts;
-        if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
-            continue;
-        }
-        let at = due(view, hop, progress, reason);
+        let at = due(view, hop, progress, reason, wait);
         let at = match past_end {
             Some(_) if reason == Reason::Retry => at.max(overdue_at(view, progress)),
             _ => at,
         };
         if at > now {
-            soonest = earlier(soonest, Some(at));
-        } else if ready.is_none_or(|(least, ..)| rank < least) {
+            soonest = soonest.min(at);
+            continue;
+        }
+        let rank = (
+            progress.sent,
+            search.map_or(0, |search| search.middle.abs_diff(hop)),
+        );
+        if ready.is_none_or(|(least, ..)| rank < least) {
             ready = Some((rank, hop, reason));
         }
     }
-    match (ready, soonest) {
-        (Some((_, hop, reason)), _) => Next::Now(hop, reason),
-        (None, Some(at)) => Next::At(at),
-        (None, None) => Next::Nothing,
+    match ready {
+        Some((_, hop, reason)) => Next::Now(hop, reason),
+        None => Next::At(soonest),
     }
 }
 
@@ -178,17 +177,16 @@ struct Search {
 impl Search {
     fn of(view: &View<'_>, spare: usize) -> Option<Self> {
         let (top, end) = (view.path.top, view.path.end?.hop);
-        let silent = (1u8..)
-            .zip(view.hops)
-            .take(end.into())
-            .filter(|(_, progress)| progress.heard == 0);
-        let waiting = silent
-            .clone()
-            .any(|(hop, progress)| hop > top && progress.waiting > 0);
-        let is_short = silent.filter(|(_, progress)| progress.sent > 0).count() > spare;
-        (is_short && is_unsure(view)).then_some(Self {
+        let (mut silent, mut waiting) = (0usize, false);
+        for (hop, progress) in (1u8..).zip(view.between(0, end)) {
+            if progress.heard == 0 && progress.sent > 0 {
+                silent = silent.wrapping_add(1);
+                waiting |= hop > top && progress.waiting > 0;
+            }
+        }
+        (silent > spare && is_unsure(view)).then_some(Self {
             top,
-            middle: top.saturating_add(end) >> 1,
+            middle: top.wrapping_add(end) >> 1,
             waiting,
         })
     }
@@ -204,10 +202,8 @@ impl Search {
 /// end. If so when nothing is left to do, then for want of room.
 pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
-    let mut hidden = (1u8..)
-        .zip(view.hops)
-        .take(end.into())
-        .skip(view.path.top.into());
+    let top = view.path.top;
+    let mut hidden = (top.wrapping_add(1)..).zip(view.between(top, end));
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
@@ -218,13 +214,9 @@ fn reserved(view: &View<'_>) -> usize {
         .path
         .certain_end()
         .map_or(config.max_hops, |end| end.hop);
-    let hops = view
-        .hops
-        .iter()
-        .take(last.into())
-        .skip(usize::from(config.first_hop).saturating_sub(1));
-    hops.fold(0, |sum: usize, hop| {
-        sum.saturating_add(config.attempts.saturating_sub(hop.sent).into())
+    let hops = view.between(config.first_hop.wrapping_sub(1), last);
+    hops.iter().fold(0, |sum: usize, hop| {
+        sum.wrapping_add(config.attempts.saturating_sub(hop.sent).into())
     })
 }
 
@@ -244,7 +236,9 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
     let is_behind = hop > view.path.top && view.path.end.is_none();
     let reason = match reason(view, hop, progress) {
         _ if is_behind && hop > last => None,
-        None if is_behind && view.quiet.is_some() && progress.heard == 0 => Some(Reason::Retry),
+        None if is_behind && view.path.quiet.is_some() && progress.heard == 0 => {
+            Some(Reason::Retry)
+        }
         reason => reason,
     };
     let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
@@ -255,9 +249,10 @@ fn reason_if_blind(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reas
     reason.filter(|reason| *reason == Reason::Attempt || !is_asked)
 }
 
-/// Returns how many probes a silent hop gets at most.
+/// Returns how many probes a silent hop gets at most. That, and the number of any hop, is small: no
+/// sum of these overflows.
 fn most(view: &View<'_>) -> u8 {
-    view.config.attempts.saturating_add(view.config.retries)
+    view.config.attempts.wrapping_add(view.config.retries)
 }
 
 /// Returns why a hop that has had a probe gets another; `None` if, as things stand, it gets none.
@@ -265,25 +260,28 @@ pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Re
     let (config, top, end) = (view.config, view.path.top, view.path.end);
     let is_wanted = progress.sent < config.attempts;
     // Silent between the last router and the end: it may be the target itself.
-    let is_hidden = hop > top && end.is_some_and(|end| hop < end.hop);
-    if config.sweep() == Sweep::Burst && (is_wanted || !is_hidden) {
+    let end_hop = end.map_or(0, |end| end.hop);
+    let is_hidden = hop > top && hop < end_hop;
+    if config.is_burst() && (is_wanted || !is_hidden) {
         return is_wanted.then_some(Reason::Attempt);
     }
-    let is_below_end = is_hidden && end.is_some_and(|end| hop.saturating_add(1) == end.hop);
     let most = most(view);
     let again = match progress.sent {
         sent if sent < most => Reason::Retry,
-        sent if is_below_end && sent < most.saturating_add(RECHECKS) => Reason::Recheck,
+        sent if is_hidden
+            && hop.wrapping_add(1) == end_hop
+            && sent < most.wrapping_add(RECHECKS) =>
+        {
+            Reason::Recheck
+        }
         _ => return None,
     };
     match end {
         Some(end) if hop > end.hop => None,
         Some(end) if is_target(end, hop) => {
             // Probes in flight may still make up the attempts asked for.
-            let samples = view
-                .samples_heard(end)
-                .saturating_add(view.samples_in_flight(end));
-            let is_short = samples < config.attempts;
+            let samples = view.samples(end);
+            let is_short = samples.heard.saturating_add(samples.waiting) < config.attempts;
             is_short.then_some(if is_wanted { Reason::Attempt } else { again })
         }
         _ if is_wanted && leads(view, hop, progress) => Some(Reason::Attempt),
@@ -298,9 +296,9 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     match view.path.end {
         Some(_) => hop <= top || progress.heard > 0,
         // Each answer from farther on is worth one more.
-        None if top.saturating_add(2) >= hop.saturating_add(progress.sent) => true,
+        None if top.wrapping_add(2) >= hop.wrapping_add(progress.sent) => true,
         // Nothing from farther on will say that it is time.
-        None => hop <= top && (view.quiet.is_some() || top == view.config.max_hops),
+        None => hop <= top && (view.path.quiet.is_some() || top == view.config.max_hops),
     }
 }
 
@@ -308,7 +306,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     // A loss is worth one more probe where the path may or may not lead, and none where nothing
     // said that it leads.
-    let is_near = view.quiet.is_some() && hop <= view.path.top.saturating_add(EDGE);
+    let is_near = view.path.quiet.is_some() && hop <= view.path.top.wrapping_add(EDGE);
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
@@ -321,31 +319,28 @@ fn is_heard_apart(view: &View<'_>, hop: u8) -> bool {
 
 /// Whether a hop is behind the last router, where nothing is expected to answer.
 fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
-    view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
+    view.path.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
-/// Returns when a probe that a hop gets for this reason is to leave.
-// In its caller it takes more room.
-#[inline(never)]
-fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant {
+/// Returns when a probe that a hop gets for this reason is to leave. `wait` is how long after the
+/// first of a hop a retry leaves where the hop has had its chance from the beginning.
+fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason, wait: u64) -> Instant {
     let last = view.sent_at(progress.last);
-    let next = last.after(patience::spacing(view.path.slowest()));
+    let next = last.after(patience::spacing(view.path));
     match (reason, view.path.end) {
-        (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
+        (Reason::Attempt, _) if view.config.is_burst() => Instant::EPOCH,
         (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
         (Reason::Attempt, _) => next,
         (_, end) => {
             let first = view.sent_at(progress.first);
-            let (wait, gap) = match view.quiet {
+            let (wait, gap) = match view.path.quiet {
                 // Nothing came from there until it was quiet.
                 Some(quiet) if end.is_none() && hop >= view.path.top => {
-                    (quiet.nanos_since(first), 0)
+                    (patience::until_retry(view, quiet.nanos_since(first)), 0)
                 }
-                _ => (patience::overdue(view.path.slowest()), RETRY_GAP),
+                _ => (wait, RETRY_GAP),
             };
-            first
-                .after(patience::until_retry(view, wait))
-                .max(last.after(gap))
+            first.after(wait).max(last.after(gap))
         }
     }
 }
@@ -354,10 +349,9 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
 /// it was quiet.
 fn overdue_at(view: &View<'_>, progress: &Progress) -> Instant {
     let first = view.sent_at(progress.first);
-    first.after(patience::overdue(view.path.slowest()))
+    first.after(patience::overdue(view.path))
 }
 
-#[inline(never)]
 fn is_target(end: End, hop: u8) -> bool {
     end.kind == EndKind::Target && hop == end.hop
 }
@@ -366,8 +360,8 @@ fn is_target(end: End, hop: u8) -> bool {
 /// the answers to one burst may come in another order than its probes left.
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = view.between(view.path.top, end.hop.saturating_sub(1));
-    view.last_first(between, true)
-        .map_or(Instant::EPOCH, |last| {
-            last.after(patience::overdue(view.path.slowest()))
-        })
+    match view.last_first(between, true) {
+        Instant::NEVER => Instant::EPOCH,
+        last => last.after(patience::overdue(view.path)),
+    }
 }

@@ -213,11 +213,10 @@ impl<'a> Hop<'a> {
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
         let (waiting, heard, sure) = match view.path.end {
-            Some(end) if self.is_target() => (
-                view.samples_in_flight(end),
-                view.samples_heard(end),
-                view.samples_sure(end),
-            ),
+            Some(end) if self.is_target() => {
+                let samples = view.samples(end);
+                (samples.waiting, samples.heard, samples.sure)
+            }
             _ => (progress.waiting, progress.heard, progress.sure),
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
@@ -229,7 +228,7 @@ impl<'a> Hop<'a> {
         let is_awaited = waiting > 0 || is_guessed || heard != sure;
         let complete = sure >= view.config.attempts || asked && !is_awaited;
         self.route.ended.is_some()
-            || on_path && complete && plan::reason(view, self.number, &progress).is_none()
+            || on_path && complete && plan::reason(view, self.number, progress).is_none()
     }
 
     /// Whether it answered, with proof, and then stopped: its last two probes or more are lost.
@@ -247,7 +246,7 @@ impl<'a> Hop<'a> {
             _ => 0,
         });
         let view = &self.route.view;
-        let in_time = patience::overdue(view.path.slowest()) <= nanos(view.config.timeout);
+        let in_time = patience::overdue(view.path) <= nanos(view.config.timeout);
         let at_hop = view
             .probes
             .iter()
@@ -308,7 +307,7 @@ impl<'a> Hop<'a> {
     /// Counts its answers.
     fn heard(&self) -> u8 {
         match self.route.view.path.end {
-            Some(end) if self.is_target() => self.route.view.samples_heard(end),
+            Some(end) if self.is_target() => self.route.view.samples(end).heard,
             _ => self.route.view.progress(self.number).heard,
         }
     }

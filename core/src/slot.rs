@@ -1,5 +1,5 @@
-//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is
-//! lost between them.
+//! The memory of one probe, packed: its fields fill whole words of 32 bits, so that no place is
+//! lost between them, and that none is read octet by octet.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -42,20 +42,27 @@ const APART: u8 = 1 << 7;
 /// The bit of an attempt that says that an answer came which names no probe: in the first probe.
 const FOLLOWED: u8 = 1 << 6;
 
+/// An address as it is kept here, in words: of IPv4 the first, and zeros.
+pub(crate) type Address = [u32; 4];
+
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
 #[inline(never)]
-pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
-    u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
+pub(crate) fn is_same(one: &Address, other: &Address) -> bool {
+    let ([a, b, c, d], [e, f, g, h]) = (one, other);
+    a == e && b == f && c == g && d == h
 }
 
 /// The memory of one probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
-    sent: [u8; 8],
-    rtt: [u8; 5],
+    /// In nanoseconds.
+    sent: [u32; 2],
+    from: Address,
+    /// The span from sending on, in nanoseconds: its low 32 bits, and the 8 above them.
+    span_low: u32,
+    span_high: u8,
     number: u16,
-    from: [u8; 16],
     hop: u8,
     attempt: u8,
     state: u8,
@@ -71,10 +78,11 @@ impl Slot {
     /// A probe that is just being sent.
     pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
         Self {
-            sent: sent.as_nanos().to_le_bytes(),
-            rtt: [0; 5],
+            sent: zerocopy::transmute!(sent.as_nanos()),
+            from: [0; 4],
+            span_low: 0,
+            span_high: 0,
             number: 0,
-            from: [0; 16],
             hop,
             attempt,
             state: IN_FLIGHT,
@@ -119,7 +127,7 @@ impl Slot {
     }
 
     pub(crate) const fn sent(&self) -> Instant {
-        Instant::from_nanos(u64::from_le_bytes(self.sent))
+        Instant::from_nanos(zerocopy::transmute!(self.sent))
     }
 
     pub(crate) const fn is_in_flight(&self) -> bool {
@@ -160,8 +168,7 @@ impl Slot {
     }
 
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
-    #[inline(never)]
-    pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
+    pub(crate) const fn passed_by(&self) -> Option<&Address> {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() {
             Some(&self.from)
         } else {
@@ -171,17 +178,15 @@ impl Slot {
 
     /// The address as it is kept here of whoever let it pass no further, if an answer says so, and
     /// proves it beyond doubt.
-    pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
+    pub(crate) fn barred_by(&self) -> Option<&Address> {
         (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong)
             .then_some(&self.from)
     }
 
     /// Its RTT in nanoseconds, if it was answered.
-    #[inline(never)]
     pub(crate) const fn rtt(&self) -> Option<u64> {
-        let [a, b, c, d, e] = self.rtt;
         if self.is_answered() {
-            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+            Some(self.span())
         } else {
             None
         }
@@ -234,7 +239,7 @@ impl Slot {
 
     /// Moves the time of sending back, after the clock began again.
     pub(crate) const fn turn_back(&mut self, nanos: u64) {
-        self.sent = self.sent().before(nanos).as_nanos().to_le_bytes();
+        self.sent = zerocopy::transmute!(self.sent().before(nanos).as_nanos());
     }
 
     /// Remembers a better time of sending. A probe that was answered left no later than its answer
@@ -245,14 +250,22 @@ impl Slot {
             at = at.min(received);
             self.set_received(at, received);
         }
-        self.sent = at.as_nanos().to_le_bytes();
+        self.sent = zerocopy::transmute!(at.as_nanos());
     }
 
     // In its callers it takes more room.
     #[inline(never)]
     fn set_received(&mut self, sent: Instant, received: Instant) {
-        let [rtt @ .., _, _, _] = received.nanos_since(sent).min(LONGEST_RTT).to_le_bytes();
-        self.rtt = rtt;
+        let span = received.nanos_since(sent).min(LONGEST_RTT);
+        let [a, b, c, d, high, ..] = span.to_le_bytes();
+        (self.span_low, self.span_high) = (u32::from_le_bytes([a, b, c, d]), high);
+    }
+
+    /// Its RTT if it was answered, or the time that it was waited for if it is lost: in
+    /// nanoseconds.
+    pub(crate) const fn span(&self) -> u64 {
+        let [a, b, c, d] = self.span_low.to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, self.span_high, 0, 0, 0])
     }
 
     /// Gives it up from now on. An answer still counts if it comes.
@@ -263,9 +276,8 @@ impl Slot {
 
     /// The time that it was waited for in nanoseconds, if it is lost.
     pub(crate) const fn waited(&self) -> Option<u64> {
-        let [a, b, c, d, e] = self.rtt;
         if self.state & STATE == LOST {
-            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+            Some(self.span())
         } else {
             None
         }
@@ -299,47 +311,42 @@ impl Slot {
         received: Instant,
         answer: &Answer<'_>,
         changes: Changes,
-        target: IpAddr,
+        target: &IpAddr,
         packet_len: usize,
     ) {
         self.set_received(self.sent(), received);
-        // A probe that fits isn't too big, whoever says so.
-        let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
-        let header = answer.header();
-        self.number = mtu.unwrap_or_default();
-        (self.icmp_type, self.icmp_code) = answer.icmp;
-        self.hop_limit = answer.hop_limit.unwrap_or_default();
-        self.quoted_hop_limit = header.map_or(0, |header| header.hop_limit);
-        self.quoted_traffic_class = header.map_or(0, |header| header.traffic_class);
         self.changes = changes;
-        let family = match answer.from {
+        (self.icmp_type, self.icmp_code) = answer.icmp;
+        let (mut state, is_targets) = match answer.kind {
+            Kind::Reply => (REPLY, true),
+            Kind::TimeExceeded => (TIME_EXCEEDED, false),
+            Kind::Unreachable => (UNREACHABLE, is_same_address(&answer.from, target)),
+        };
+        if is_targets {
+            state |= TARGETS;
+        }
+        match answer.from {
             IpAddr::V4(from) => {
-                let [_, _, _, _, _, _, _, _, _, _, _, _, last @ ..] = &mut self.from;
-                *last = from.octets();
-                IPV4
+                self.from = [u32::from_ne_bytes(from.octets()), 0, 0, 0];
+                state |= IPV4;
             }
-            IpAddr::V6(from) => {
-                self.from = from.octets();
-                0
-            }
-        };
-        let kind = match answer.kind {
-            Kind::Reply => REPLY,
-            Kind::TimeExceeded => TIME_EXCEEDED,
-            Kind::Unreachable => UNREACHABLE,
-        };
-        let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-        let is_targets = match answer.kind {
-            Kind::Reply => true,
-            Kind::TimeExceeded => false,
-            Kind::Unreachable => is_same_address(answer.from, target),
-        };
-        self.state = kind
-            | family
-            | flag(is_targets, TARGETS)
-            | flag(mtu.is_some(), MTU)
-            | flag(answer.hop_limit.is_some(), HOP_LIMIT)
-            | flag(header.is_some(), QUOTED);
+            IpAddr::V6(from) => self.from = zerocopy::transmute!(from.octets()),
+        }
+        // A probe that fits isn't too big, whoever says so.
+        if let Some(mtu) = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len) {
+            self.number = mtu;
+            state |= MTU;
+        }
+        if let Some(hop_limit) = answer.hop_limit {
+            self.hop_limit = hop_limit;
+            state |= HOP_LIMIT;
+        }
+        if let Some(header) = answer.header() {
+            self.quoted_hop_limit = header.hop_limit;
+            self.quoted_traffic_class = header.traffic_class;
+            state |= QUOTED;
+        }
+        self.state = state;
     }
 
     /// Takes its answer, an error, for the target's own.
@@ -349,9 +356,10 @@ impl Slot {
 
     #[inline(never)]
     fn from(&self) -> IpAddr {
-        let [.., a, b, c, d] = self.from;
+        let octets: [u8; 16] = zerocopy::transmute!(self.from);
+        let [a, b, c, d, ..] = octets;
         if self.state & IPV4 == 0 {
-            Ipv6Addr::from(self.from).into()
+            Ipv6Addr::from(octets).into()
         } else {
             Ipv4Addr::new(a, b, c, d).into()
         }

@@ -4,7 +4,7 @@
 use crate::answer::Kind;
 use crate::config::{Config, MAX_HOPS};
 use crate::probe::Evidence;
-use crate::slot::{Slot, is_same};
+use crate::slot::{Address, Slot, is_same};
 use crate::time::Instant;
 
 /// The memory of one hop: its probes, summed up.
@@ -67,22 +67,23 @@ impl Progress {
             self.first = index;
         }
         self.last = index;
-        self.sent = self.sent.saturating_add(1);
+        // Attempts, retries and rechecks are few, so none of these overflows.
+        self.sent = self.sent.wrapping_add(1);
         if probe.is_in_flight() {
-            self.waiting = self.waiting.saturating_add(1);
+            self.waiting = self.waiting.wrapping_add(1);
         }
         let Some(kind) = probe.kind() else { return };
         // Anybody may have written it: the hop is as silent as before.
         if !probe.is_proven() {
             return;
         }
-        self.heard = self.heard.saturating_add(1);
+        self.heard = self.heard.wrapping_add(1);
         let evidence = probe.changes().evidence();
         let sure = u8::from(evidence == Evidence::Strong);
-        self.sure = self.sure.saturating_add(sure);
+        self.sure = self.sure.wrapping_add(sure);
         if probe.is_targets() {
-            self.reached = self.reached.saturating_add(1);
-            self.surely_reached = self.surely_reached.saturating_add(sure);
+            self.reached = self.reached.wrapping_add(1);
+            self.surely_reached = self.surely_reached.wrapping_add(sure);
             return;
         }
         let shows = match kind {
@@ -120,6 +121,10 @@ pub(crate) struct Path {
     /// The farthest hop that passed a probe on beyond doubt; 0 before any did.
     pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
+    /// The loop that the path goes into.
+    pub(crate) found_loop: Option<End>,
+    /// Since when nothing more is expected from the probes sent until then.
+    pub(crate) quiet: Option<Instant>,
     /// The greatest RTT so far, in nanoseconds, plus one; 0 before there is any.
     slowest: u64,
 }
@@ -138,64 +143,66 @@ impl Path {
         top: 0,
         sure_top: 0,
         end: None,
+        found_loop: None,
+        quiet: None,
         slowest: 0,
     };
 
-    /// Weighs the answers of a trace whose probes begin at `first_hop`, on a path that goes into
-    /// `found_loop` if it does.
+    /// Weighs the answers of a trace whose probes begin at `first_hop`.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
-    #[inline(never)]
-    pub(crate) fn survey(
-        first_hop: u8,
-        hops: &[Progress],
-        probes: &[Slot],
-        found_loop: Option<End>,
-    ) -> Self {
-        let mut path = Self::UNKNOWN;
+    pub(crate) fn survey(&mut self, first_hop: u8, hops: &[Progress], probes: &[Slot]) {
+        // From the far end: the first hops that pass probes on, at all and beyond doubt.
+        let (mut top, mut sure_top) = (0, 0);
         let (mut target, mut barrier) = (None::<End>, None);
-        // The best evidence that the path goes on behind what was looked at: from the far end.
-        let mut passes = None;
         let mut nearer = u8::try_from(hops.len()).unwrap_or(MAX_HOPS);
         for progress in hops.iter().rev() {
             let hop = nearer;
-            nearer = nearer.saturating_sub(1);
+            nearer = nearer.wrapping_sub(1);
             let end = |kind, evidence| End {
                 hop,
                 kind,
                 evidence,
             };
-            if let Some(evidence) = progress.barred.filter(|barred| Some(*barred) > passes) {
-                barrier = Some(end(EndKind::Barrier, evidence));
+            match progress.barred {
+                Some(Evidence::Weak) if top == 0 => {
+                    barrier = Some(end(EndKind::Barrier, Evidence::Weak));
+                }
+                Some(Evidence::Strong) if sure_top == 0 => {
+                    barrier = Some(end(EndKind::Barrier, Evidence::Strong));
+                }
+                _ => {}
             }
-            passes = passes.max(progress.passes);
-            if path.top == 0 && progress.passes.is_some() {
-                path.top = hop;
+            if top == 0 && progress.passes.is_some() {
+                top = hop;
             }
-            if path.sure_top == 0 && progress.passes == Some(Evidence::Strong) {
-                path.sure_top = hop;
+            if sure_top == 0 && progress.passes == Some(Evidence::Strong) {
+                sure_top = hop;
             }
             if progress.surely_reached > 0 {
                 target = Some(end(EndKind::Target, Evidence::Strong));
             } else if progress.reached > 0
-                && passes.is_none()
+                && top == 0
                 && target.is_none_or(|target| target.evidence == Evidence::Weak)
             {
                 target = Some(end(EndKind::Target, Evidence::Weak));
             }
         }
-        path.top = path.top.max(first_hop.saturating_sub(1));
-        path.end = target
-            .or(found_loop)
+        self.top = first_hop.saturating_sub(1).max(top);
+        self.sure_top = sure_top;
+        self.end = target
+            .or(self.found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
-        for probe in probes.iter().filter(|probe| probe.is_proven()) {
-            let rtt = probe.rtt().map_or(0, |rtt| rtt.saturating_add(1));
-            path.slowest = path.slowest.max(rtt);
+        let mut slowest = 0;
+        for probe in probes {
+            if probe.is_answered() && probe.is_proven() {
+                slowest = probe.span().wrapping_add(1).max(slowest);
+            }
         }
-        path
+        self.slowest = slowest;
     }
 
     /// The greatest RTT so far, in nanoseconds.
@@ -237,6 +244,9 @@ fn bars(probes: &[Slot], hop: u8) -> bool {
     router.is_some_and(|router| behind.any(|other| is_same(router, other)))
 }
 
+/// Farther than any hop.
+pub(crate) const NOWHERE: u8 = u8::MAX;
+
 /// The loop that the path goes into, after an answer at `hop`: a router that is on it three times,
 /// each time with another one in between. Twice could be a change of the path, and one address at
 /// hop after hop is a translator that speaks for all behind it. The loop is as well proven as the
@@ -253,96 +263,103 @@ pub(crate) fn find_loop(
     top: u8,
     known: Option<End>,
 ) -> Option<End> {
-    let before = |evidence| {
-        if hop < top {
-            nearest(hops, hop, evidence)
-        } else {
-            0
-        }
-    };
-    let of = |evidence| {
-        let known = known.map_or(0, |known| known.hop);
-        let mut third = None::<u8>;
-        for number in [hop, before(evidence), known] {
-            let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
-                continue;
-            };
-            let from_first = probes.get(progress.first.into()..).unwrap_or_default();
-            let its = from_first.iter().filter(|probe| probe.hop() == number);
-            let mut seen = None;
-            for router in its.take(progress.sent.into()).filter_map(Slot::passed_by) {
-                // Most often it is one and the same at all attempts.
-                if seen.is_some_and(|seen| is_same(seen, router)) {
-                    continue;
-                }
-                seen = Some(router);
-                if let Some(visit) = third_visit(probes, router, evidence) {
-                    third = Some(third.map_or(visit, |third| third.min(visit)));
-                }
+    let (mut near, mut surely_near) = (0, 0);
+    if hop < top {
+        for (number, progress) in (1..hop).zip(hops) {
+            if progress.passes.is_some() {
+                near = number;
+            }
+            if progress.passes == Some(Evidence::Strong) {
+                surely_near = number;
             }
         }
-        third.map(|hop| End {
-            hop,
-            kind: EndKind::Loop,
-            evidence,
-        })
-    };
-    let weak = of(Evidence::Weak);
-    // The strong answers are among all: where a router is in no loop by those, it is in none by
-    // these.
-    if weak.is_none() && before(Evidence::Weak) == before(Evidence::Strong) {
-        return None;
-    }
-    of(Evidence::Strong).or(weak)
-}
-
-/// The nearest hop before `hop` that passes probes on, so well proven; 0 if there is none.
-fn nearest(hops: &[Progress], hop: u8, evidence: Evidence) -> u8 {
-    let before = (1..hop).zip(hops);
-    before.fold(0, |nearest, (number, progress)| {
-        if progress.passes >= Some(evidence) {
-            number
-        } else {
-            nearest
+        // Most often it is one and the same: then one look is enough.
+        if surely_near == near {
+            surely_near = 0;
         }
+    }
+    let known = known.map_or(0, |known| known.hop);
+    let (mut weak, mut strong) = (NOWHERE, NOWHERE);
+    for number in [hop, near, surely_near, known] {
+        let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
+            continue;
+        };
+        let from_first = probes.get(progress.first.into()..).unwrap_or_default();
+        let its = from_first.iter().filter(|probe| probe.hop() == number);
+        let mut seen = None;
+        for router in its.take(progress.sent.into()).filter_map(Slot::passed_by) {
+            // Most often it is one and the same at all attempts.
+            if seen.is_some_and(|seen| is_same(seen, router)) {
+                continue;
+            }
+            seen = Some(router);
+            let (all, sure) = third_visit(probes, router);
+            (weak, strong) = (weak.min(all), strong.min(sure));
+        }
+    }
+    let (hop, evidence) = match (weak, strong) {
+        (NOWHERE, NOWHERE) => return None,
+        (hop, NOWHERE) => (hop, Evidence::Weak),
+        (_, hop) => (hop, Evidence::Strong),
+    };
+    Some(End {
+        hop,
+        kind: EndKind::Loop,
+        evidence,
     })
 }
 
-/// The hop where `router` is on the path for the third time.
+/// The hop where `router` is on the path for the third time, by all answers and by those that are
+/// beyond doubt; [`NOWHERE`] if it is not.
 // In its caller it takes more room.
 #[inline(never)]
-pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option<u8> {
-    let (mut wanted, mut between) = (0u64, 0u64);
+pub(crate) fn third_visit(probes: &[Slot], router: &Address) -> (u8, u8) {
+    let (mut its, mut others) = ((0, 0), (0, 0));
     for probe in probes {
-        match probe.passed_by() {
-            Some(_) if probe.changes().evidence() < evidence => {}
-            Some(from) if is_same(from, router) => wanted |= bit(probe.hop()),
-            Some(_) => between |= bit(probe.hop()),
-            None => {}
+        let Some(from) = probe.passed_by() else {
+            continue;
+        };
+        let hops = if is_same(from, router) {
+            &mut its
+        } else {
+            &mut others
+        };
+        let hop = 1u64.wrapping_shl(u32::from(probe.hop()).wrapping_sub(1));
+        hops.0 |= hop;
+        if probe.changes().evidence() == Evidence::Strong {
+            hops.1 |= hop;
         }
     }
-    if wanted.count_ones() < 3 {
-        return None;
-    }
-    // It, another, it, another, it.
-    let (mut hop, mut left) = (0u8, 5u8);
-    while wanted != 0 {
-        hop = hop.saturating_add(1);
-        if wanted & 1 == 1 {
-            left = left.saturating_sub(1);
-            if left == 0 {
-                return Some(hop);
-            }
-            (wanted, between) = (between, wanted);
-        }
-        (wanted, between) = (wanted >> 1, between >> 1);
-    }
-    None
+    (third(its.0, others.0), third(its.1, others.1))
 }
 
-/// The set that holds just this hop.
-fn bit(hop: u8) -> u64 {
-    1u64.wrapping_shl(u32::from(hop).wrapping_sub(1))
+/// The third of `its` hops that are not next to each other: there are hops of `others` in between.
+/// Both are sets, with a bit for each hop.
+#[inline(never)]
+fn third(its: u64, others: u64) -> u8 {
+    let (mut wanted, mut between) = (its, others);
+    // It, another, it, another, it.
+    for _ in 0..4 {
+        let nearest = wanted & wanted.wrapping_neg();
+        let behind = nearest.wrapping_neg() ^ nearest;
+        (wanted, between) = (between & behind, wanted & behind);
+    }
+    match wanted.trailing_zeros() {
+        64.. => NOWHERE,
+        before => u8::try_from(before).unwrap_or(NOWHERE).saturating_add(1),
+    }
+}
+
+/// Probes to the target's hop, and those that went past it: each that the target answers is as good
+/// a sample.
+#[derive(Clone, Copy)]
+pub(crate) struct Samples {
+    /// Those that were answered.
+    pub(crate) heard: u8,
+    /// Those that were answered beyond doubt.
+    pub(crate) sure: u8,
+    /// Those that are on their way.
+    pub(crate) waiting: u8,
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
@@ -352,18 +369,16 @@ pub(crate) struct View<'a> {
     pub(crate) probes: &'a [Slot],
     pub(crate) hops: &'a [Progress],
     pub(crate) path: &'a Path,
-    /// Since when nothing more is expected from the probes sent until then.
-    pub(crate) quiet: Option<Instant>,
     /// Probes that may still be sent.
     pub(crate) room: usize,
 }
 
 impl View<'_> {
-    pub(crate) fn progress(&self, hop: u8) -> Progress {
+    #[inline(never)]
+    pub(crate) fn progress(&self, hop: u8) -> &Progress {
         self.hops
             .get(usize::from(hop).wrapping_sub(1))
-            .copied()
-            .unwrap_or_default()
+            .unwrap_or(&Progress::NONE)
     }
 
     #[inline(never)]
@@ -374,46 +389,35 @@ impl View<'_> {
     }
 
     /// Returns when the last of the first probes to these hops left: of all, or of those that are
-    /// silent.
+    /// silent; [`NEVER`](Instant::NEVER) if there are none.
     #[inline(never)]
-    pub(crate) fn last_first(&self, hops: &[Progress], only_silent: bool) -> Option<Instant> {
-        let mut last = None;
+    pub(crate) fn last_first(&self, hops: &[Progress], only_silent: bool) -> Instant {
+        let mut last = Instant::NEVER;
         for progress in hops {
-            if progress.heard == 0 || !only_silent {
-                last = last.max(Some(self.sent_at(progress.first)));
+            let sent = self.sent_at(progress.first);
+            if (progress.heard == 0 || !only_silent) && (last == Instant::NEVER || sent > last) {
+                last = sent;
             }
         }
         last
     }
 
-    /// Counts the answers of the target's hop, and of the target to probes that went past it: each
-    /// is as good a sample.
-    pub(crate) fn samples_heard(&self, end: End) -> u8 {
-        let past = self
-            .past(end)
-            .fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
-        self.progress(end.hop).heard.saturating_add(past)
-    }
-
-    /// The same, beyond doubt.
-    pub(crate) fn samples_sure(&self, end: End) -> u8 {
-        let past = self.past(end).fold(0, |sum: u8, progress| {
-            sum.saturating_add(progress.surely_reached)
-        });
-        self.progress(end.hop).sure.saturating_add(past)
-    }
-
-    /// Counts the probes on their way to the target, or past it.
-    pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
-        self.past(end)
-            .fold(self.progress(end.hop).waiting, |sum, progress| {
-                sum.saturating_add(progress.waiting)
-            })
-    }
-
-    /// The hops behind the target.
-    fn past(&self, end: End) -> impl Iterator<Item = &Progress> {
-        self.behind(end.hop).iter()
+    /// Counts the samples of the target.
+    // In its callers it takes more room.
+    #[inline(never)]
+    pub(crate) fn samples(&self, target: End) -> Samples {
+        let at = self.progress(target.hop);
+        let mut samples = Samples {
+            heard: at.heard,
+            sure: at.sure,
+            waiting: at.waiting,
+        };
+        for past in self.behind(target.hop) {
+            samples.heard = samples.heard.saturating_add(past.reached);
+            samples.sure = samples.sure.saturating_add(past.surely_reached);
+            samples.waiting = samples.waiting.saturating_add(past.waiting);
+        }
+        samples
     }
 
     /// The hops behind `hop`.

@@ -29,6 +29,9 @@ impl Instant {
     /// The caller's epoch.
     pub const EPOCH: Self = Self(0);
 
+    /// The moment of what never happens. What is [`after`](Self::after) it never happens either.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The instant `nanos` nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
@@ -50,7 +53,7 @@ impl Instant {
     /// This instant, `span` later. Saturates after 584 years.
     #[must_use]
     pub fn saturating_add(self, span: Duration) -> Self {
-        self.after(nanos(span))
+        Self(self.0.saturating_add(nanos(span)))
     }
 
     /// This instant, `nanos` nanoseconds later.
@@ -160,15 +163,6 @@ impl Extend32 {
             .saturating_add(ticks.wrapping_mul(self.whole.into()))
             .saturating_add(parts >> 32);
         Instant(self.nanos)
-    }
-}
-
-/// The earlier of two instants, where both are there.
-#[inline(never)]
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::protocol::{APART, Match, Protocol};
 use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
-use crate::table::{self, End, EndKind, Path, Progress, View};
-use crate::time::{Instant, earlier};
+use crate::table::{self, EndKind, Path, Progress, View};
+use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
 use core::net::IpAddr;
@@ -100,9 +100,6 @@ pub struct TracerIn<S, P = Echo> {
     config: Config,
     protocol: P,
     path: Path,
-    quiet: Option<Instant>,
-    /// The loop that the path goes into.
-    path_loop: Option<End>,
     /// The time of the last poll.
     polled: Instant,
     /// No probe leaves before this instant.
@@ -146,8 +143,6 @@ impl<S, P: Protocol> TracerIn<S, P> {
             config: Config::IDLE,
             protocol: P::IDLE,
             path: Path::UNKNOWN,
-            quiet: None,
-            path_loop: None,
             polled: Instant::EPOCH,
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
@@ -179,12 +174,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.config = *config;
         self.protocol = protocol;
         self.memory.clear();
-        self.path_loop = None;
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
         self.path = Path::beginning_at(config.first_hop);
-        self.quiet = None;
         self.ended = None;
         Ok(())
     }
@@ -227,8 +220,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         };
         Self::check(&config, &self.memory)?;
         self.config = config;
-        self.path = self.survey();
-        self.quiet = None;
+        self.path.quiet = None;
+        self.survey();
         self.ended = None;
         Ok(())
     }
@@ -284,30 +277,31 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             if self.ended.is_some() {
                 return Ok(Action::Done);
             }
-            let soonest = match self.plan(now) {
+            let view = self.view();
+            let soonest = match self.plan(&view, now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
                 Next::Now(hop, reason) if self.busy_until(hop, reason) > now => {
-                    Some(self.busy_until(hop, reason))
+                    self.busy_until(hop, reason)
                 }
                 Next::Now(hop, reason) => {
                     return self.transmit(hop, reason, now, buf).map(Action::Transmit);
                 }
-                Next::At(at) => Some(at),
-                Next::Nothing => None,
+                Next::At(at) => at,
             };
-            let quiet_at = match (self.quiet, self.path.certain_end()) {
-                (None, None) if self.protocol.connects() => detour::quiet_at(&self.view()),
-                (None, None) => patience::quiet_at(&self.view()),
-                _ => None,
+            let quiet_at = match (self.path.quiet, self.path.certain_end()) {
+                (None, None) if self.protocol.connects() => detour::quiet_at(&view),
+                (None, None) => patience::quiet_at(&view),
+                _ => Instant::NEVER,
             };
-            let (any_lost, given_up) = self.give_up(now);
+            let patience = self.patience(&view);
+            let (any_lost, given_up) = self.give_up(&patience, now);
             if any_lost {
                 continue;
             }
-            match earlier(earlier(soonest, quiet_at), given_up) {
-                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
-                Some(at) => return Ok(Action::Wait(at)),
-                None => self.ended = Some(self.reason()),
+            match soonest.min(quiet_at).min(given_up) {
+                Instant::NEVER => self.ended = Some(self.reason()),
+                _ if quiet_at <= now => self.path.quiet = Some(now),
+                at => return Ok(Action::Wait(at)),
             }
         }
     }
@@ -317,7 +311,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         for probe in self.memory.probes_mut() {
             probe.turn_back(nanos);
         }
-        self.quiet = self.quiet.map(|quiet| quiet.before(nanos));
+        self.path.quiet = self.path.quiet.map(|quiet| quiet.before(nanos));
         self.next_send = self.next_send.before(nanos);
     }
 
@@ -364,10 +358,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         accepted
     }
 
-    #[inline(never)]
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
         let ends = self.config.ends();
-        let changes = answer.changes(ends, self.config.traffic_class);
+        let changes = answer.changes(&ends, self.config.traffic_class);
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let detours = self.protocol.detours();
         let (place, is_apart) = match detours {
@@ -404,7 +397,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .protocol
             .message_len()
             .saturating_add(ip::header_len(AddressFamily::of(self.config.target)));
-        probe.take(at, answer, changes, self.config.target, packet_len);
+        probe.take(at, answer, changes, &self.config.target, packet_len);
         if is_reply {
             probe.be_reply();
         }
@@ -419,8 +412,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let hop = probe.hop();
         self.sum_up(hop);
         let (hops, probes) = (self.hops(), self.memory.probes());
-        self.path_loop = table::find_loop(hops, probes, hop, self.path.top, self.path_loop);
-        self.path = self.survey();
+        self.path.found_loop =
+            table::find_loop(hops, probes, hop, self.path.top, self.path.found_loop);
+        self.survey();
         Ok(reply)
     }
 
@@ -434,7 +428,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = self.survey();
+            self.survey();
         }
     }
 
@@ -517,7 +511,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// the target has not been heard.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
+        self.path.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
     }
 
     /// Returns whether an error came that quoted too little to tell which probe it is about: see
@@ -539,7 +533,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             probes: self.memory.probes(),
             hops: self.hops(),
             path: &self.path,
-            quiet: self.quiet,
             room: self
                 .memory
                 .capacity()
@@ -559,7 +552,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    #[inline(never)]
     fn hops(&self) -> &[Progress] {
         self.memory
             .hops()
@@ -567,13 +559,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .unwrap_or_default()
     }
 
-    fn plan(&self, now: Instant) -> Next {
-        let view = self.view();
+    fn plan(&self, view: &View<'_>, now: Instant) -> Next {
         match view.room {
-            0 => Next::Nothing,
-            _ if self.protocol.connects() => plan::next_connecting(&view, now),
-            _ if self.is_blind() => plan::next_blind(&view, now),
-            _ => plan::next(&view, now),
+            0 => Next::At(Instant::NEVER),
+            _ if self.protocol.connects() => plan::next_connecting(view, now),
+            _ if self.is_blind() => plan::next_blind(view, now),
+            _ => plan::next(view, now),
         }
     }
 
@@ -582,7 +573,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.protocol.detours()
             && !self.protocol.connects()
             && self.has_unattributed()
-            && self.config.sweep() != Sweep::Burst
+            && !self.config.is_burst()
     }
 
     /// Whether a probe leaves on a flow of its own.
@@ -638,49 +629,47 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
-    /// rest, or for a better answer, will be over.
-    fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
-        let (mut any_lost, mut soonest) = (false, None::<Instant>);
-        let mut patience = Patience::of(&self.view());
-        if let Some(quiet) = self.quiet
+    fn patience(&self, view: &View<'_>) -> Patience {
+        let mut patience = Patience::of(view);
+        if let Some(quiet) = self.path.quiet
             && self.protocol.connects()
         {
-            let nanos = detour::from_quiet(&self.view(), quiet);
-            patience.wait_from_quiet(&self.view(), nanos);
+            let nanos = detour::from_quiet(view, quiet);
+            patience.wait_from_quiet(view, nanos);
         }
+        patience
+    }
+
+    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
+    /// rest, or for a better answer, will be over.
+    fn give_up(&mut self, patience: &Patience, now: Instant) -> (bool, Instant) {
+        let (mut any_lost, mut soonest) = (false, Instant::NEVER);
         for index in 0..self.memory.probes().len() {
-            let view = self.view();
-            let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
+            let probe = self.memory.probes().get(index);
+            let Some(probe) = probe.filter(|probe| probe.may_improve()) else {
                 continue;
             };
-            let progress = view.progress(probe.hop());
-            let first = view.sent_at(progress.first);
-            match patience.deadline(probe, progress.sure, first) {
-                Some(at) if at > now => soonest = earlier(soonest, Some(at)),
-                Some(_) if probe.is_in_flight() => {
-                    let hop = probe.hop();
-                    if let Some(probe) = self.memory.probes_mut().get_mut(index) {
-                        probe.lose(now);
-                    }
-                    if let Some(progress) = self.progress_mut(hop) {
-                        progress.waiting = progress.waiting.saturating_sub(1);
-                    }
-                    any_lost = true;
+            let (hop, deadline) = (probe.hop(), patience.deadline(&self.view(), probe));
+            if deadline > now {
+                soonest = soonest.min(deadline);
+            } else if probe.is_in_flight() {
+                if let Some(probe) = self.memory.probes_mut().get_mut(index) {
+                    probe.lose(now);
                 }
-                _ => {}
+                if let Some(progress) = self.progress_mut(hop) {
+                    progress.waiting = progress.waiting.wrapping_sub(1);
+                }
+                any_lost = true;
             }
         }
         (any_lost, soonest)
     }
 
-    fn survey(&self) -> Path {
-        Path::survey(
-            self.config.first_hop,
-            self.hops(),
-            self.memory.probes(),
-            self.path_loop,
-        )
+    fn survey(&mut self) {
+        let hops = self.memory.hops();
+        let hops = hops.get(..self.config.max_hops.into()).unwrap_or_default();
+        self.path
+            .survey(self.config.first_hop, hops, self.memory.probes());
     }
 
     fn sum_up(&mut self, hop: u8) {

@@ -93,20 +93,11 @@ impl Echo {
         } = *self;
         let balance =
             icmp::balance_of(ends, ident, echo.seq, checksum, self.message_len(), &cookie);
-        let sent = balance.iter().chain(&cookie);
-        let back = echo
-            .payload
-            .iter()
-            .take(balance.len().saturating_add(cookie.len()));
-        match (
-            sent.clone()
-                .zip(back.clone())
-                .all(|(sent, back)| sent == back),
-            back.len() == sent.count(),
-        ) {
-            (false, _) => Secret::Wrong,
-            (true, true) => Secret::Whole,
-            (true, false) => Secret::CutShort,
+        let mut pairs = balance.iter().chain(&cookie).zip(echo.payload);
+        match echo.payload.len() {
+            _ if pairs.any(|(sent, back)| sent != back) => Secret::Wrong,
+            len if len < usize::from(MIN_PAYLOAD) => Secret::CutShort,
+            _ => Secret::Whole,
         }
     }
 }

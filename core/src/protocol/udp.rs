@@ -340,7 +340,7 @@ impl Protocol for Udp {
             AddressFamily::V4 => error.icmp == (3, 3),
             AddressFamily::V6 => error.icmp == (1, 4),
         };
-        is_port && is_same_address(error.from, ends.destination)
+        is_port && is_same_address(&error.from, &ends.destination)
     }
 
     /// The source port, as it came back: a translator may have changed it.

@@ -167,8 +167,12 @@ fn any_loop(tracer: &Tracer<64>) -> Option<(u8, Evidence)> {
         .into_iter()
         .find_map(|evidence| {
             let routers = probes.iter().filter_map(Slot::passed_by);
-            let thirds = routers.filter_map(|router| table::third_visit(probes, router, evidence));
-            thirds.min().map(|hop| (hop, evidence))
+            let thirds = routers.map(|router| match table::third_visit(probes, router) {
+                (hop, _) if evidence == Evidence::Weak => hop,
+                (_, hop) => hop,
+            });
+            let third = thirds.min().filter(|hop| *hop != table::NOWHERE);
+            third.map(|hop| (hop, evidence))
         })
 }
 
@@ -199,7 +203,10 @@ fn a_loop_is_found_in_whatever_order_its_answers_come_and_however_well_they_are_
                 _ => (honest[hop], false),
             };
             answer_from(&mut tracer, hop as u8 + 1, router, is_weak);
-            let found = tracer.path_loop.map(|found| (found.hop, found.evidence));
+            let found = tracer
+                .path
+                .found_loop
+                .map(|found| (found.hop, found.evidence));
             let any = any_loop(&tracer);
             // A weak loop that others than those that have just answered make may come later.
             if any.is_none_or(|(_, evidence)| evidence == Evidence::Strong) {

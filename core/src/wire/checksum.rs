@@ -1,10 +1,10 @@
 //! The Internet checksum (RFC 1071), of IPv4 headers, ICMP, ICMPv6, TCP and UDP.
 
 use super::Ends;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// ICMPv6's protocol number, part of the pseudo-header (RFC 8200, section 8.1).
-const NEXT_HEADER_ICMPV6: u8 = 58;
+const NEXT_HEADER_ICMPV6: u32 = 58;
 
 /// A running one's complement sum.
 ///
@@ -32,17 +32,13 @@ impl Checksum {
     #[must_use]
     pub fn of_ends(ends: Ends, length: usize) -> Option<Self> {
         match (ends.source, ends.destination) {
-            (IpAddr::V6(source), IpAddr::V6(destination))
-                if !source.is_unspecified() && !destination.is_unspecified() =>
-            {
-                let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-                Some(
-                    Self::new()
-                        .with(&source.octets())
-                        .with(&destination.octets())
-                        .with(&length)
-                        .with(&[0, 0, 0, NEXT_HEADER_ICMPV6]),
-                )
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let (source, destination) = (sum_of(&source), sum_of(&destination));
+                let length = fold(u32::try_from(length).unwrap_or(u32::MAX));
+                let sum = source.wrapping_add(destination).wrapping_add(length);
+                // Of the unspecified address the sum is zero, and of no other.
+                (source != 0 && destination != 0)
+                    .then_some(Self(fold(sum.wrapping_add(NEXT_HEADER_ICMPV6))))
             }
             (_, IpAddr::V6(_)) => None,
             (_, IpAddr::V4(_)) => Some(Self::new()),
@@ -73,6 +69,7 @@ impl Checksum {
     /// Adds octets as big-endian 16-bit words; an odd last octet is padded with a zero, so only the
     /// last piece of a message may have an odd length.
     #[must_use]
+    #[inline(never)]
     pub fn with(self, octets: &[u8]) -> Self {
         let mut sum = self.0;
         let (words, odd) = octets.as_chunks::<2>();
@@ -92,6 +89,12 @@ impl Checksum {
         let [_, _, high, low] = fold(self.0).to_be_bytes();
         !u16::from_be_bytes([high, low])
     }
+}
+
+/// The sum of an address.
+#[inline(never)]
+fn sum_of(address: &Ipv6Addr) -> u32 {
+    Checksum::new().with(&address.octets()).0
 }
 
 /// Brings the carry back in (RFC 1071, section 2, "deferred carries"), here after every word: the

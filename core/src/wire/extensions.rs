@@ -58,6 +58,7 @@ impl<'a> Extensions<'a> {
         Self::beginning_at(family, error, said, implied)
     }
 
+    #[inline(never)]
     fn beginning_at(
         family: AddressFamily,
         error: &icmp::Error<'a>,

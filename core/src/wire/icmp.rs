@@ -248,9 +248,10 @@ pub fn emit_balanced(
     };
     let (header, rest) = message.split_at_mut_checked(HEADER_LEN).ok_or(too_small)?;
     let (balance, payload) = rest.split_first_chunk_mut::<2>().ok_or(too_small)?;
-    let mut raw = RawHeader::request(ends, ident, seq, checksum);
-    *balance = balance_of(ends, ident, seq, checksum, len, payload);
-    if Checksum::of_ends(ends, len).is_none() {
+    let mut raw = RawHeader::request(ends.family(), ident, seq, checksum);
+    let covered = Checksum::of_ends(ends, len);
+    *balance = raw.balance(covered, payload);
+    if covered.is_none() {
         raw.checksum = 0.into();
     }
     super::copy(header, raw.as_bytes());
@@ -267,13 +268,8 @@ pub(crate) fn balance_of(
     len: usize,
     payload: &[u8],
 ) -> [u8; 2] {
-    let raw = RawHeader::request(ends, ident, seq, checksum);
-    let covered = Checksum::of_ends(ends, len).unwrap_or_default();
-    covered
-        .with(raw.as_bytes())
-        .with(payload)
-        .finish()
-        .to_be_bytes()
+    RawHeader::request(ends.family(), ident, seq, checksum)
+        .balance(Checksum::of_ends(ends, len), payload)
 }
 
 /// The octets that [`emit_balanced`] writes itself.
@@ -319,8 +315,8 @@ impl<'a> QuotedEcho<'a> {
 }
 
 impl RawHeader {
-    fn request(ends: Ends, ident: u16, seq: u16, checksum: u16) -> Self {
-        let icmp_type = Type::EchoRequest.number(ends.family()).unwrap_or_default();
+    fn request(family: AddressFamily, ident: u16, seq: u16, checksum: u16) -> Self {
+        let icmp_type = Type::EchoRequest.number(family).unwrap_or_default();
         let echo = Echo {
             ident,
             seq,
@@ -332,6 +328,12 @@ impl RawHeader {
             checksum: checksum.into(),
             rest: echo.rest(),
         }
+    }
+
+    /// The balance between this header, what the checksum covers before it, and the payload.
+    fn balance(&self, covered: Option<Checksum>, payload: &[u8]) -> [u8; 2] {
+        let sum = covered.unwrap_or_default().with(self.as_bytes());
+        sum.with(payload).finish().to_be_bytes()
     }
 
     fn echo<'a>(&self, payload: &'a [u8]) -> Echo<'a> {

@@ -81,7 +81,7 @@ impl Ends {
 
 /// Tells whether two addresses are the same. In its callers the comparison takes more room.
 #[inline(never)]
-pub(crate) fn is_same_address(one: IpAddr, other: IpAddr) -> bool {
+pub(crate) fn is_same_address(one: &IpAddr, other: &IpAddr) -> bool {
     one == other
 }
 
