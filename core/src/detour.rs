@@ -72,15 +72,20 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     again.min(edge.after(patience::timeout(view)))
 }
 
-/// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until
-/// it is quiet, and so that the first probe has had all its time.
-pub(crate) fn from_quiet(view: &View<'_>, quiet: Instant) -> u64 {
-    let (until, from) = (
-        patience::until_quiet(view.path),
-        patience::from_quiet(view.path),
-    );
-    let begun = first_sent(view).after(until).after(from);
-    begun.nanos_since(quiet).max(until)
+/// Returns when a probe is given up that [`Patience`](patience::Patience) gives up at `deadline`.
+/// What is asked again at a silent end is waited for as long as anything is until it is quiet, and
+/// so that the first probe has had all its time.
+pub(crate) fn deadline(view: &View<'_>, probe: &Slot, deadline: Instant) -> Instant {
+    let path = view.path;
+    let is_open = path.quiet.is_some() && path.certain_end().is_none();
+    if !is_open || probe.hop() <= path.sure_top || deadline == Instant::NEVER {
+        return deadline;
+    }
+    let whole = patience::until_quiet(path).saturating_add(patience::from_quiet(path));
+    let begun = first_sent(view).after(patience::patient(view, whole));
+    deadline
+        .max(begun)
+        .min(probe.sent().after(patience::timeout(view)))
 }
 
 fn first_sent(view: &View<'_>) -> Instant {

@@ -97,7 +97,7 @@ pub(crate) fn timeout(view: &View<'_>) -> u64 {
     nanos(view.config.timeout).min(u64::MAX >> 1)
 }
 
-fn patient(view: &View<'_>, wait: u64) -> u64 {
+pub(crate) fn patient(view: &View<'_>, wait: u64) -> u64 {
     times(wait, view.config.patience)
 }
 
@@ -179,9 +179,9 @@ impl Patience {
         }
     }
 
-    /// Waits another time from when it is quiet on, in nanoseconds.
-    pub(crate) fn wait_from_quiet(&mut self, view: &View<'_>, nanos: u64) {
-        self.from_quiet = patient(view, nanos);
+    /// Waits no longer from when it is quiet on than until it is quiet.
+    pub(crate) const fn wait_as_until_quiet(&mut self) {
+        self.from_quiet = self.until_quiet;
     }
 
     /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;

@@ -293,7 +293,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 (None, None) => patience::quiet_at(&view),
                 _ => Instant::NEVER,
             };
-            let patience = self.patience(&view);
+            let mut patience = Patience::of(&view);
+            if self.protocol.connects() && self.path.quiet.is_some() {
+                patience.wait_as_until_quiet();
+            }
             let (any_lost, given_up) = self.give_up(&patience, now);
             if any_lost {
                 continue;
@@ -629,15 +632,14 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    fn patience(&self, view: &View<'_>) -> Patience {
-        let mut patience = Patience::of(view);
-        if let Some(quiet) = self.path.quiet
-            && self.protocol.connects()
-        {
-            let nanos = detour::from_quiet(view, quiet);
-            patience.wait_from_quiet(view, nanos);
+    /// When a probe is given up: see [`Patience::deadline`].
+    fn deadline(&self, patience: &Patience, probe: &Slot) -> Instant {
+        let view = self.view();
+        let deadline = patience.deadline(&view, probe);
+        match self.protocol.connects() {
+            true => detour::deadline(&view, probe, deadline),
+            false => deadline,
         }
-        patience
     }
 
     /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
@@ -649,7 +651,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             let Some(probe) = probe.filter(|probe| probe.may_improve()) else {
                 continue;
             };
-            let (hop, deadline) = (probe.hop(), patience.deadline(&self.view(), probe));
+            let (hop, deadline) = (probe.hop(), self.deadline(patience, probe));
             if deadline > now {
                 soonest = soonest.min(deadline);
             } else if probe.is_in_flight() {

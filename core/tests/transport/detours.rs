@@ -241,7 +241,7 @@ fn a_silent_target_is_asked_again_when_it_is_overdue_and_given_up_in_time() {
             (cold, 1, &[50], 480),
             (cold, 3, &[50, 129], 480),
             (known, 1, &[0, 190], 480),
-            (known, 3, &[0, 59, 190, 249], 539),
+            (known, 3, &[0, 59, 190, 249], 480),
             (Sweep::Burst, 1, &[0, 190], 480),
             (Sweep::Burst, 3, &[0, 0, 0], 480),
         ];
