@@ -10,7 +10,7 @@ use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{self as engine, SidePlan, Thoroughness};
 pub use hopshot_engine::{
     Compared, Comparison, Difference, ExploredSide, Lossier, Parting, PathsComparison, Refusal,
-    RouterSet, Side, SideEnd, Slower, Unproven, Verdict, Way,
+    RouterSet, Side, SideEnd, Slower, Unheard, Unproven, Verdict, Way,
 };
 use std::net::SocketAddr;
 

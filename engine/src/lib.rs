@@ -78,7 +78,8 @@ mod uplink;
 pub use checks::Proxy;
 pub use compare::{
     Compare, ComparePaths, Compared, Comparison, Difference, ExploredSide, Lossier, Parting,
-    PathsComparison, Refusal, RouterSet, Side, SideEnd, SidePlan, Slower, Unproven, Verdict, Way,
+    PathsComparison, Refusal, RouterSet, Side, SideEnd, SidePlan, Slower, Unheard, Unproven,
+    Verdict, Way,
 };
 pub use driver::Driver;
 pub use driver::Step;

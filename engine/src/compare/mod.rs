@@ -17,6 +17,7 @@ mod sentences;
 mod side;
 #[cfg(test)]
 mod tests;
+mod unheard;
 mod verdict;
 
 pub use end::{Refusal, SideEnd, Unproven};
@@ -27,4 +28,5 @@ pub use parting::{Parting, Way};
 pub use result::{Compared, Comparison};
 pub use routers::{Difference, RouterSet};
 pub use side::Side;
+pub use unheard::Unheard;
 pub use verdict::Verdict;

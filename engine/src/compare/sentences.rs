@@ -4,6 +4,7 @@ use super::end::{Refusal, SideEnd, Unproven};
 use super::figures::{Lossier, Slower};
 use super::parting::{Parting, Way};
 use super::side::{Side, listed};
+use super::unheard::Unheard;
 use super::verdict::Verdict;
 use crate::protocol::ProbeProtocol;
 use hopshot_core::Loss;
@@ -21,12 +22,14 @@ impl Verdict {
         let parting = self.parting().map(parts);
         let slower = self.slower().iter().map(slow);
         let lossier = self.lossier().iter().map(loses);
+        let unheard = self.unheard().iter().map(unanswered);
         ends(self)
             .into_iter()
             .chain(distances)
             .chain(parting)
             .chain(slower)
             .chain(lossier)
+            .chain(unheard)
             .collect()
     }
 }
@@ -228,6 +231,14 @@ fn loses(lossier: &Lossier) -> String {
         .collect();
     let (side, loss, others) = (lossier.side, of(lossier.loss), others.join(", "));
     format!("{side} loses more at the target: {loss} probes, {others}")
+}
+
+fn unanswered(unheard: &Unheard) -> String {
+    let (side, count) = (unheard.side, unheard.hops.len());
+    format!(
+        "{side} gets no answers from {count} routers where others get some: perhaps these limit \
+         them, and -q 1 asks for fewer"
+    )
 }
 
 fn counted(count: u8, what: &str) -> String {

@@ -382,3 +382,53 @@ fn a_target_at_different_hops_is_a_difference_and_no_parting() {
     let told = "The target answers ICMP at hop 3, TCP 443 at hop 2".to_owned();
     assert!(sentences.contains(&told), "{sentences:?}");
 }
+
+#[test]
+fn a_side_is_unheard_where_routers_on_its_way_answer_others() {
+    let target: IpAddr = [192, 0, 2, 80].into();
+    let way: Vec<IpAddr> = (1..=5).map(router).chain([target]).collect();
+    let quiet = |after| SideEnd::Quiet {
+        after,
+        unproven: None,
+    };
+    let silent_at = |end: SideEnd, silent: &[u8]| {
+        let mut side = side(TCP, end, &way);
+        let is_silent = |hop: &&mut HopFacts| silent.contains(&hop.number);
+        for hop in side.hops.iter_mut().filter(is_silent) {
+            (hop.addresses, hop.rtts) = (Vec::new(), Vec::new());
+        }
+        side
+    };
+    for (end, silent, unheard) in [
+        (
+            reached(Some(true)),
+            &[1, 2, 3, 4, 5][..],
+            &[1, 2, 3, 4, 5][..],
+        ),
+        (reached(Some(true)), &[2, 4], &[2, 4]),
+        // One may be chance.
+        (reached(Some(true)), &[3], &[]),
+        // Behind the last router that was heard a firewall may drop the probes.
+        (quiet(3), &[4, 5, 6], &[]),
+        (quiet(3), &[1, 2, 4, 5, 6], &[1, 2]),
+        (quiet(0), &[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 5]),
+    ] {
+        let sides = [side(ICMP, reached(None), &way), silent_at(end, silent)];
+        let verdict = Verdict::of(&sides);
+        let found = verdict.unheard().iter();
+        let found: Vec<(Side, &[u8])> = found.map(|it| (it.side, &it.hops[..])).collect();
+        let expected: Vec<(Side, &[u8])> = match unheard {
+            [] => Vec::new(),
+            hops => vec![(TCP, hops)],
+        };
+        assert_eq!(found, expected, "{silent:?}");
+        assert!(unheard.is_empty() || !verdict.is_alike());
+        let told = format!("TCP 443 gets no answers from {} routers", unheard.len());
+        let sentences = verdict.sentences();
+        let is_told = sentences.iter().any(|sentence| sentence.starts_with(&told));
+        assert_eq!(is_told, !unheard.is_empty(), "{sentences:?}");
+        // If nobody else hears them, they are silent.
+        let twice = [silent_at(reached(Some(true)), silent)];
+        assert!(Verdict::of(&twice).unheard().is_empty());
+    }
+}

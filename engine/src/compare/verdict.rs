@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::figures::{Lossier, Slower, lossier, slower};
 use super::parting::{Parting, parting};
 use super::side::Side;
+use super::unheard::{Unheard, unheard};
 
 /// A verdict: what the answers show of the differences between sides, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub struct Verdict {
     parting: Option<Parting>,
     slower: Vec<Slower>,
     lossier: Vec<Lossier>,
+    unheard: Vec<Unheard>,
     /// The hops at which the target has answered, where those differ.
     distances: Vec<(Side, u8)>,
 }
@@ -27,6 +29,7 @@ impl Verdict {
             parting: parting(sides),
             slower: slower(sides),
             lossier: lossier(sides),
+            unheard: unheard(sides),
             distances: distances(sides),
         }
     }
@@ -63,6 +66,12 @@ impl Verdict {
         &self.lossier
     }
 
+    /// Returns the sides that get no answers from routers which answer others.
+    #[must_use]
+    pub fn unheard(&self) -> &[Unheard] {
+        &self.unheard
+    }
+
     /// Returns whether the target answered all sides, and nothing differs beyond noise but perhaps
     /// the state of ports.
     #[must_use]
@@ -71,6 +80,7 @@ impl Verdict {
             && self.parting.is_none()
             && self.slower.is_empty()
             && self.lossier.is_empty()
+            && self.unheard.is_empty()
             && self.distances.is_empty()
     }
 }

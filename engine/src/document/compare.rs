@@ -3,7 +3,7 @@
 use super::annotate::Annotate;
 use super::trace::TraceDocument;
 use super::value::{Target, milliseconds, timestamp};
-use crate::compare::{Compared, Comparison, Lossier, Side, SideEnd, Slower, Verdict, Way};
+use crate::compare::{Compared, Comparison, Lossier, Side, SideEnd, Slower, Unheard, Verdict, Way};
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -44,6 +44,7 @@ struct VerdictDocument {
     ways: Vec<WayDocument>,
     slower: Vec<SlowerDocument>,
     lossier: Vec<LossierDocument>,
+    unheard: Vec<UnheardDocument>,
     sentences: Vec<String>,
 }
 
@@ -101,6 +102,13 @@ struct LossierDocument {
     #[serde(flatten)]
     side: LossDocument,
     than: Vec<LossDocument>,
+}
+
+/// A side that routers at these hops don't answer.
+#[derive(Debug, Serialize)]
+struct UnheardDocument {
+    side: String,
+    hops: Vec<u8>,
 }
 
 #[derive(Debug, Serialize)]
@@ -165,6 +173,7 @@ impl VerdictDocument {
             ways: ways.map(WayDocument::new).collect(),
             slower: verdict.slower().iter().map(SlowerDocument::new).collect(),
             lossier: verdict.lossier().iter().map(LossierDocument::new).collect(),
+            unheard: verdict.unheard().iter().map(UnheardDocument::new).collect(),
             sentences: verdict.sentences(),
         }
     }
@@ -216,6 +225,15 @@ impl SlowerDocument {
             hop: slower.hop,
             target: slower.is_target,
             than: slower.than.iter().map(faster).collect(),
+        }
+    }
+}
+
+impl UnheardDocument {
+    fn new(unheard: &Unheard) -> Self {
+        Self {
+            side: unheard.side.name(),
+            hops: unheard.hops.clone(),
         }
     }
 }
