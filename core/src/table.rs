@@ -262,6 +262,7 @@ pub(crate) fn find_loop(
     hop: u8,
     top: u8,
     known: Option<End>,
+    replaces: bool,
 ) -> Option<End> {
     let (mut near, mut surely_near) = (0, 0);
     if hop < top {
@@ -278,9 +279,15 @@ pub(crate) fn find_loop(
             surely_near = 0;
         }
     }
-    let known = known.map_or(0, |known| known.hop);
     let (mut weak, mut strong) = (NOWHERE, NOWHERE);
-    for number in [hop, near, surely_near, known] {
+    let mut doubtful = 0;
+    match known {
+        Some(known) if replaces => doubtful = known.hop,
+        Some(known) if known.evidence == Evidence::Strong => strong = known.hop,
+        Some(known) => weak = known.hop,
+        None => {}
+    }
+    for number in [hop, near, surely_near, doubtful] {
         let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
             continue;
         };
