@@ -180,7 +180,6 @@ impl Config {
 }
 
 /// Checks a parameter against the least and the greatest.
-#[inline(never)]
 pub(crate) const fn check_range(
     parameter: &'static str,
     given: u16,
