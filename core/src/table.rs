@@ -253,9 +253,9 @@ pub(crate) const NOWHERE: u8 = u8::MAX;
 /// answers that make it.
 ///
 /// An answer can close a loop of its own router, or come between two answers of a router that is at
-/// the nearest hop before it, if it is nearer than `top`; and it may take the place of one that
-/// made the loop that is `known`. So these are looked at, and no others: each costs a pass over all
-/// probes.
+/// the nearest hop before it, if it is nearer than `top`; and where it `replaces` another it may
+/// take away what made the loop that is `known`: what is new takes nothing away. So these are
+/// looked at, and no others: each costs a pass over all probes.
 pub(crate) fn find_loop(
     hops: &[Progress],
     probes: &[Slot],
