@@ -138,36 +138,24 @@ impl<'a> Answer<'a> {
             (Type::TimeExceeded, _) => return Err(Malformed::Foreign),
             _ => Kind::Unreachable,
         };
-        let (header, message) = ip::parse_quoted(error.quoted)?;
-        if header.ends.family() != family {
+        let (quoted, message) = ip::fields(error.quoted)?;
+        if quoted.destination.family() != family {
             return Err(Malformed::Foreign);
         }
-        let ip::Header {
-            ends: Ends {
-                source,
-                destination,
-            },
-            hop_limit: left,
-            traffic_class,
-            protocol,
-        } = header;
-        let header = QuotedHeader {
-            source,
-            hop_limit: left,
-            traffic_class,
-        };
-        let quoted = Quoted {
-            destination: Some(destination),
-            header: Some(header),
-            protocol,
-            message,
-        };
-        let (mtu, extensions) = (error.mtu(family), Extensions::of(family, &error));
         Ok(Self {
             kind,
-            mtu,
-            back: Back::Quoted(quoted),
-            extensions,
+            mtu: error.mtu(family),
+            back: Back::Quoted(Quoted {
+                destination: Some(quoted.destination.address()),
+                header: Some(QuotedHeader {
+                    source: quoted.source.address(),
+                    hop_limit: quoted.hop_limit,
+                    traffic_class: quoted.traffic_class,
+                }),
+                protocol: quoted.protocol,
+                message,
+            }),
+            extensions: Extensions::of(family, &error),
             ..reply
         })
     }

@@ -127,6 +127,8 @@ impl Config {
     ///
     /// # Errors
     /// The first [`ConfigError`] found.
+    // In its caller it takes more room.
+    #[inline(never)]
     pub fn check(&self) -> Result<(), ConfigError> {
         check_range("max_hops", self.max_hops.into(), 1, MAX_HOPS.into())?;
         check_range("first_hop", self.first_hop.into(), 1, self.max_hops.into())?;
@@ -178,7 +180,6 @@ impl Config {
 }
 
 /// Checks a parameter against the least and the greatest.
-#[inline(never)]
 pub(crate) const fn check_range(
     parameter: &'static str,
     given: u16,

@@ -35,13 +35,13 @@ const LOST: u64 = millis(90);
 /// What a slow router may need to write an error.
 const SLOW_ROUTER: u64 = millis(160);
 /// The least wait before the sweep goes on although nothing says that the path does.
-const QUIET: u64 = millis(190);
+const QUIET: u32 = 190_000_000;
 /// The same, while only the neighbourhood has answered.
-const QUIET_NEARBY: u64 = millis(500);
+const QUIET_NEARBY: u32 = 500_000_000;
 /// The least wait for hops of which nothing is known, from then on.
-const UNKNOWN: u64 = millis(290);
+const UNKNOWN: u32 = 290_000_000;
 /// The same, while only the neighbourhood has answered.
-const UNKNOWN_NEARBY: u64 = millis(590);
+const UNKNOWN_NEARBY: u32 = 590_000_000;
 /// What counts as the neighbourhood.
 const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
@@ -113,9 +113,7 @@ fn times(wait: u64, patience: u8) -> u64 {
 pub(crate) fn until_quiet(path: &Path) -> u64 {
     match path.slowest() {
         None => overdue(path),
-        Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
-        // The next answer may be from another continent.
-        Some(slowest) => slowest.wrapping_add(slowest >> 1).max(QUIET),
+        Some(slowest) => by_half(slowest, 3, QUIET, QUIET_NEARBY),
     }
 }
 
@@ -125,8 +123,19 @@ pub(crate) fn until_quiet(path: &Path) -> u64 {
 pub(crate) fn from_quiet(path: &Path) -> u64 {
     match path.slowest() {
         None => u64::MAX,
-        Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
-        Some(slowest) => slowest.wrapping_mul(2).max(UNKNOWN),
+        Some(slowest) => by_half(slowest, 4, UNKNOWN, UNKNOWN_NEARBY),
+    }
+}
+
+/// So many halves of the greatest RTT, and no less than `least`; `nearby` while only the
+/// neighbourhood has answered.
+#[inline(never)]
+fn by_half(slowest: u64, halves: u32, least: u32, nearby: u32) -> u64 {
+    if slowest < NEARBY {
+        // The next answer may be from another continent.
+        nearby.into()
+    } else {
+        (slowest.wrapping_mul(halves.into()) >> 1).max(least.into())
     }
 }
 

@@ -253,15 +253,16 @@ pub(crate) const NOWHERE: u8 = u8::MAX;
 /// answers that make it.
 ///
 /// An answer can close a loop of its own router, or come between two answers of a router that is at
-/// the nearest hop before it, if it is nearer than `top`; and it may take the place of one that
-/// made the loop that is `known`. So these are looked at, and no others: each costs a pass over all
-/// probes.
+/// the nearest hop before it, if it is nearer than `top`; and where it `replaces` another it may
+/// take away what made the loop that is `known`: what is new takes nothing away. So these are
+/// looked at, and no others: each costs a pass over all probes.
 pub(crate) fn find_loop(
     hops: &[Progress],
     probes: &[Slot],
     hop: u8,
     top: u8,
     known: Option<End>,
+    replaces: bool,
 ) -> Option<End> {
     let (mut near, mut surely_near) = (0, 0);
     if hop < top {
@@ -278,9 +279,15 @@ pub(crate) fn find_loop(
             surely_near = 0;
         }
     }
-    let known = known.map_or(0, |known| known.hop);
     let (mut weak, mut strong) = (NOWHERE, NOWHERE);
-    for number in [hop, near, surely_near, known] {
+    let mut doubtful = 0;
+    match known {
+        Some(known) if replaces => doubtful = known.hop,
+        Some(known) if known.evidence == Evidence::Strong => strong = known.hop,
+        Some(known) => weak = known.hop,
+        None => {}
+    }
+    for number in [hop, near, surely_near, doubtful] {
         let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
             continue;
         };

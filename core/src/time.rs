@@ -53,7 +53,7 @@ impl Instant {
     /// This instant, `span` later. Saturates after 584 years.
     #[must_use]
     pub fn saturating_add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(span)))
+        self.after(nanos(span))
     }
 
     /// This instant, `nanos` nanoseconds later.
@@ -64,7 +64,7 @@ impl Instant {
 
     /// This instant, `nanos` nanoseconds earlier.
     pub(crate) const fn before(self, nanos: u64) -> Self {
-        Self(self.0.saturating_sub(nanos))
+        Self(self.nanos_since(Self(nanos)))
     }
 
     /// The nanoseconds from `earlier` to this instant; zero if `earlier` is the later one.

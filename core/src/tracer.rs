@@ -390,7 +390,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 Discard::NotOurs
             });
         }
-        if probe.is_answered() && probe.changes().rank() >= changes.rank() {
+        let replaces = probe.is_answered();
+        if replaces && probe.changes().rank() >= changes.rank() {
             return Err(Discard::Duplicate);
         }
         if probe.is_lost() {
@@ -415,8 +416,14 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let hop = probe.hop();
         self.sum_up(hop);
         let (hops, probes) = (self.hops(), self.memory.probes());
-        self.path.found_loop =
-            table::find_loop(hops, probes, hop, self.path.top, self.path.found_loop);
+        self.path.found_loop = table::find_loop(
+            hops,
+            probes,
+            hop,
+            self.path.top,
+            self.path.found_loop,
+            replaces,
+        );
         self.survey();
         Ok(reply)
     }

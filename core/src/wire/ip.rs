@@ -150,6 +150,55 @@ pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
 /// [`Malformed::Truncated`] if the header isn't whole, [`Malformed::Header`] if its own length is
 /// impossible, [`Malformed::Fragment`] if the payload isn't the start of the message.
 pub fn parse_quoted(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
+    let (fields, payload) = fields(octets)?;
+    let header = Header {
+        ends: Ends {
+            source: fields.source.address(),
+            destination: fields.destination.address(),
+        },
+        hop_limit: fields.hop_limit,
+        traffic_class: fields.traffic_class,
+        protocol: fields.protocol,
+    };
+    Ok((header, payload))
+}
+
+/// The fields of a [`Header`], where the addresses are still in the packet: each is copied once, to
+/// its place.
+pub(crate) struct Fields<'a> {
+    pub(crate) source: Octets<'a>,
+    pub(crate) destination: Octets<'a>,
+    pub(crate) hop_limit: u8,
+    pub(crate) traffic_class: u8,
+    pub(crate) protocol: u8,
+}
+
+/// An address in a packet.
+#[derive(Clone, Copy)]
+pub(crate) enum Octets<'a> {
+    V4(&'a [u8; 4]),
+    V6(&'a [u8; 16]),
+}
+
+impl Octets<'_> {
+    #[inline(never)]
+    pub(crate) fn address(self) -> IpAddr {
+        match self {
+            Self::V4(octets) => (*octets).into(),
+            Self::V6(octets) => (*octets).into(),
+        }
+    }
+
+    pub(crate) const fn family(self) -> AddressFamily {
+        match self {
+            Self::V4(_) => AddressFamily::V4,
+            Self::V6(_) => AddressFamily::V6,
+        }
+    }
+}
+
+/// Does what [`parse_quoted`] does.
+pub(crate) fn fields(octets: &[u8]) -> Result<(Fields<'_>, &[u8]), Malformed> {
     match family(octets)? {
         AddressFamily::V4 => parse_v4(octets),
         AddressFamily::V6 => parse_v6(octets),
@@ -170,7 +219,7 @@ fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(
     T::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)
 }
 
-fn parse_v4(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
+fn parse_v4(octets: &[u8]) -> Result<(Fields<'_>, &[u8]), Malformed> {
     let (fixed, _) = read::<Ipv4>(octets)?;
     let header_len = usize::from(fixed.version_ihl & 0x0f).saturating_mul(4);
     if header_len < size_of::<Ipv4>() {
@@ -184,32 +233,28 @@ fn parse_v4(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
         flags_fragment if flags_fragment & 0x1fff != 0 => return Err(Malformed::Fragment),
         _ => {}
     }
-    let header = Header {
-        ends: Ends {
-            source: fixed.source.into(),
-            destination: fixed.destination.into(),
-        },
+    let fields = Fields {
+        source: Octets::V4(&fixed.source),
+        destination: Octets::V4(&fixed.destination),
         hop_limit: fixed.ttl,
         traffic_class: fixed.tos,
         protocol: fixed.protocol,
     };
-    Ok((header, payload))
+    Ok((fields, payload))
 }
 
-fn parse_v6(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
+fn parse_v6(octets: &[u8]) -> Result<(Fields<'_>, &[u8]), Malformed> {
     let (fixed, payload) = read::<Ipv6>(octets)?;
     let [class_high, class_low, ..] = fixed.version_class_flow.to_bytes();
     let (protocol, payload) = skip_extension_headers(fixed.next_header, payload)?;
-    let header = Header {
-        ends: Ends {
-            source: fixed.source.into(),
-            destination: fixed.destination.into(),
-        },
+    let fields = Fields {
+        source: Octets::V6(&fixed.source),
+        destination: Octets::V6(&fixed.destination),
         hop_limit: fixed.hop_limit,
         traffic_class: class_high << 4 | class_low >> 4,
         protocol,
     };
-    Ok((header, payload))
+    Ok((fields, payload))
 }
 
 /// Walks hop-by-hop options (0), routing (43), fragment (44) and destination options (60): RFC
