@@ -89,8 +89,8 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     timeout(view) <= patient(view, until_quiet(path).saturating_add(from_quiet(path)))
 }
 
-/// The timeout in nanoseconds. Longer than any clock runs is as good as for ever, and no sum with
-/// it is mistaken for [`NEVER`](Instant::NEVER).
+/// The timeout in nanoseconds. Longer than any clock runs is as good as for ever. As long as the
+/// clock shows less than 292 years no sum with it is mistaken for [`NEVER`](Instant::NEVER).
 // In its callers it takes more room.
 #[inline(never)]
 pub(crate) fn timeout(view: &View<'_>) -> u64 {
@@ -194,7 +194,7 @@ impl Patience {
     }
 
     /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;
-    /// [`NEVER`](Instant::NEVER) if nobody waits. `first` is when the first probe to its hop left.
+    /// [`NEVER`](Instant::NEVER) if nobody waits.
     pub(crate) fn deadline(&self, view: &View<'_>, probe: &Slot) -> Instant {
         let progress = view.progress(probe.hop());
         let (sure, first) = (progress.sure, view.sent_at(progress.first));

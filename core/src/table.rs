@@ -112,7 +112,7 @@ pub(crate) enum EndKind {
     Barrier,
 }
 
-/// The path as the answers tell it.
+/// The path as the answers tell it, and since when nothing more is expected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
     /// The last hop that is known to lead on, or that need not be known since the probes begin
@@ -250,7 +250,7 @@ pub(crate) const NOWHERE: u8 = u8::MAX;
 /// The loop that the path goes into, after an answer at `hop`: a router that is on it three times,
 /// each time with another one in between. Twice could be a change of the path, and one address at
 /// hop after hop is a translator that speaks for all behind it. The loop is as well proven as the
-/// answers that make it.
+/// answers that make it: that of all answers and that of strong ones are looked for in one pass.
 ///
 /// An answer can close a loop of its own router, or come between two answers of a router that is at
 /// the nearest hop before it, if it is nearer than `top`; and where it `replaces` another it may

@@ -302,8 +302,9 @@ impl<L: Link> Driver<L> {
             let (identities, port) = (&mut listener.identities, listener.port);
             let mut take = |ident| identities.take(self.next, config, wanted, ident);
             let key = match take(port.ident) {
-                // A knock beside the trace that has the port. The system writes it anew, and tells
-                // its answer by what was to be sent.
+                // A knock beside the trace that has the port: of others there is no more than one
+                // at a time, since there is room for one probe. The system writes it anew, and
+                // tells its answer by what was to be sent.
                 None if port.kind == SocketKind::Tcp => take(None),
                 key => key,
             };

@@ -266,7 +266,7 @@ pub struct Arrived<'b> {
     /// The clock that says so.
     pub clock: Clock,
     /// The source port that the probe left from, where that is a [detour](Datagram::is_detour)'s
-    /// own: the answer has the header of the message, which has another.
+    /// own. The header that the answer quotes has the port of the trace instead.
     pub source_port: Option<u16>,
 }
 

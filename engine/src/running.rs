@@ -437,6 +437,11 @@ impl Running {
         is_missing
     }
 
+    /// Lets a trace go on that has ended: one that starts anew from where it began has not.
+    pub(crate) fn reopen(&mut self) {
+        let _ = self.tracer.start_from(self.tracer.config().first_hop);
+    }
+
     /// Ends it, since the next hop isn't there.
     pub(crate) fn abandon(&mut self) {
         self.tracer.abandon(Failure::NextHop);
@@ -455,7 +460,7 @@ impl Running {
             _ => {}
         }
         if self.knock.is_awaited {
-            let _ = self.tracer.start_from(self.tracer.config().first_hop);
+            self.reopen();
         }
         self.tracer.stop();
     }

@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn while_time_stands_still_a_trace_asks_to_wait_and_does_nothing_else(family in a_version(), at in 0..u64::MAX) {
+    fn while_time_stands_still_a_trace_asks_to_wait_and_does_nothing_else(family in a_version(), at in 0..u64::MAX >> 1) {
         let mut tracer = Tracer::<64>::new(config(family), ECHO).unwrap();
         let (now, mut buf) = (Instant::from_nanos(at), [0; 64]);
         let mut told = None;

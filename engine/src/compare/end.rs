@@ -41,7 +41,7 @@ pub enum SideEnd {
     },
     /// Nothing more came in the time that was waited.
     Timeout {
-        /// The last hop that probes got to.
+        /// The last hop that probes got to, as far as answers prove.
         after: u8,
         /// Answers from behind it that prove nothing, if there are any.
         unproven: Option<Unproven>,
@@ -74,7 +74,8 @@ pub enum SideEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Unproven {
-    /// The last hop that has one; of the target's the first.
+    /// The last hop with such an answer. If one is in the target's name: the first hop with one of
+    /// those.
     pub hop: u8,
     /// Whether it is in the target's name.
     pub is_target: bool,
@@ -134,8 +135,8 @@ impl SideEnd {
         }
     }
 
-    /// Returns what answered behind the last hop that probes are known to have got to, if what did
-    /// proves nothing.
+    /// Returns the answers from behind the last hop that probes are known to have got to, if they
+    /// prove nothing.
     #[must_use]
     pub const fn unproven(&self) -> Option<Unproven> {
         match self {

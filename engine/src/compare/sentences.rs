@@ -115,14 +115,12 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
             };
             format!("{who} {stops} {}: {how}", behind(*after))
         }
-        SideEnd::Quiet {
-            unproven:
-                Some(Unproven {
-                    hop,
-                    is_target: true,
-                }),
-            ..
-        } => {
+        SideEnd::Quiet { unproven, .. }
+        | SideEnd::Timeout { unproven, .. }
+        | SideEnd::MaxHops { unproven, .. }
+            if unproven.is_some_and(|unproven| unproven.is_target) =>
+        {
+            let hop = unproven.map_or(0, |unproven| unproven.hop);
             let seems = verb("seems", "seem");
             format!("{who} {seems} to get there at hop {hop}, but nothing proves that answer")
         }
@@ -151,7 +149,7 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
         }
         SideEnd::Timeout { after, unproven } => {
             let but = but(*unproven);
-            format!("{who} {is} silent after hop {after}{but} for as long as was waited (-w)")
+            format!("{who} {is} silent after hop {after} for as long as was waited (-w){but}")
         }
         SideEnd::Loop { after } => {
             format!(

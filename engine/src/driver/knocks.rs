@@ -1,10 +1,12 @@
 //! Knocks: probes that find out about how far away a target is, where each probe past it is a
 //! connection to somebody's server.
 //!
-//! A knock goes as far as its trace may, from a port of its own: of two SYNs on one flow the target
-//! answers only the first. The hop limit of the answer tells the distance on the way back. A trace
-//! knocks once: when it begins, unless it knows how far away the target is, or else when everything
-//! is silent, since the target may have moved.
+//! A knock goes as far as its trace may. It leaves from a port of its own, since a target answers
+//! only the first of two SYNs on one flow. On one flow of TCP sockets it shares the port of its
+//! trace: there probes leave one after the other, and the system ends each before the next. The
+//! hop limit of the answer tells the distance on the way back. A trace knocks once: when it begins,
+//! unless it knows how far away the target is, or else when everything is silent, since the target
+//! may have moved.
 //!
 //! The kernel doesn't say with which hop limit a TCP socket was answered: such a knock is mute.
 //! There a trace never begins with one, checks tell the distance, and without them the hops are
@@ -100,6 +102,7 @@ impl<L: Link> Driver<L> {
     /// Where probes leave one after the other the knock may have left last. Returns when to look
     /// again.
     pub(super) fn outlast(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        self.traces.get_mut(&id)?.knock.is_awaited = false;
         let trace = self.traces.get(&id)?;
         let (route, knock) = (trace.tracer.route(), &trace.knock);
         let is_over = route.stop_reason() == Some(StopReason::Quiet) && route.distance().is_none();
@@ -116,8 +119,7 @@ impl<L: Link> Driver<L> {
             return None;
         }
         step(trace, now);
-        let first_hop = trace.tracer.config().first_hop;
-        trace.tracer.start_from(first_hop).ok()?;
+        trace.reopen();
         Some(now)
     }
 
