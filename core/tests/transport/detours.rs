@@ -253,6 +253,29 @@ fn a_silent_target_is_asked_again_when_it_is_overdue_and_given_up_in_time() {
     }
 }
 
+#[test]
+fn at_a_silent_end_patience_multiplies_the_wait_and_the_timeout_bounds_it() {
+    for family in BOTH {
+        let one = asking(family, 1, Sweep::Window { first: 6, step: 3 });
+        let patient = Config { patience: 3, ..one };
+        let (_, took) = play(&patient, |hop, _| hop < 6);
+        assert_eq!(took, 3 * 480);
+        let hurried = Config {
+            timeout: Duration::from_millis(200),
+            ..one
+        };
+        let (sent, took) = play(&hurried, |hop, _| hop < 6);
+        assert_eq!((times(&sent, 6).as_slice(), took), (&[0, 190][..], 390));
+        // What was lost at a router that has answered isn't waited for so long.
+        let near = Config {
+            max_hops: 5,
+            ..asking(family, 3, Sweep::Window { first: 2, step: 3 })
+        };
+        let (_, took) = play(&near, |hop, before| hop != 5 || before != 2);
+        assert_eq!(took, 161);
+    }
+}
+
 /// Which hops got a probe.
 fn hops(sent: &[Sent]) -> Vec<u8> {
     let mut hops: Vec<u8> = sent.iter().map(|sent| sent.hop).collect();
