@@ -44,9 +44,13 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             }
             _ => {
                 let rtt = route.knock_rtt().unwrap_or_default().as_secs_f64() * 1e3;
+                let others = match route.hops().any(|hop| hop.replies().next().is_some()) {
+                    true => "but no other",
+                    false => "and nothing answered the others",
+                };
                 format!(
                     "{target} is {state}, {rtt:.3} ms away: it answered a probe that went as far \
-                     as -m, and nothing answered the others. Its distance in hops is unknown."
+                     as -m, {others}. Its distance in hops is unknown."
                 )
             }
         });
@@ -384,7 +388,7 @@ pub(crate) fn silence(route: &Route) -> Option<String> {
         SocketKind::Udp => {
             "they may quote too little of a probe for UDP sockets; use --socket raw, as root"
         }
-        _ => "they may limit their answers; wait some seconds, or use -q 1",
+        _ => "they may never answer, or limit their answers; then wait some seconds, or use -q 1",
     };
     let is_silent = !replies.any(|reply| reply.is_proven());
     (is_silent && is_whole).then(|| format!("No router {what}, but the target did: {advice}."))

@@ -78,7 +78,7 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
 pub(crate) fn deadline(view: &View<'_>, probe: &Slot, deadline: Instant) -> Instant {
     let path = view.path;
     let is_open = path.quiet.is_some() && path.certain_end().is_none();
-    if !is_open || probe.hop() <= path.sure_top || deadline == Instant::NEVER {
+    if !is_open || deadline == Instant::NEVER {
         return deadline;
     }
     let whole = patience::until_quiet(path).saturating_add(patience::from_quiet(path));

@@ -140,7 +140,8 @@ fn where_only_the_target_answers_the_text_says_what_that_may_mean() {
     std::fs::write(&scenario, format!("hops = 5\nrtt_ms = 5\n{silent}"))
         .expect("a file can be written");
     let path = scenario.to_str().unwrap();
-    let why = "No router answered, but the target did: they may limit their answers";
+    let why =
+        "No router answered, but the target did: they may never answer, or limit their answers";
     for target in ["{4}", "{6}"] {
         let Some(said) = in_scenario(path, &["-n", target]) else {
             return;

@@ -244,5 +244,6 @@ fn counted(count: u8, what: &str) -> String {
 }
 
 fn ms(rtt: Duration) -> String {
-    format!("{:.1} ms", rtt.as_secs_f64() * 1e3)
+    let digits = if rtt < Duration::from_millis(1) { 3 } else { 1 };
+    format!("{:.digits$} ms", rtt.as_secs_f64() * 1e3)
 }
