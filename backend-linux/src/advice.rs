@@ -170,6 +170,9 @@ pub(crate) fn advise(asked: Asked, refusals: Refusals, standing: Standing) -> St
     if unprivileged.is_some_and(is_denied) && is_icmp {
         remedies.push(standing.permit_ping());
     }
+    if raw.is_some_and(is_denied) && unprivileged.is_some_and(is_denied) && is_icmp {
+        remedies.push("probe by TCP or UDP, which everybody may: --tcp, --udp".to_owned());
+    }
     if !is_icmp {
         let told = told.join(", and ");
         remedies.push("probe by ICMP, which most systems permit to all users".to_owned());
@@ -245,6 +248,7 @@ mod tests {
     #[test]
     fn advice_fits_who_is_refused() {
         let user = advice(USER);
+        assert!(user.ends_with("; or probe by TCP or UDP, which everybody may: --tcp, --udp"));
         assert!(
             user.contains("as root (sudo); or ")
                 && user.contains("setcap")
