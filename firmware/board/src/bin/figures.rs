@@ -134,6 +134,8 @@ enum Costly {
     Loop,
     /// The same, but whose answers are weak.
     WeakLoop,
+    /// The same, each of which a strong one replaces at once.
+    Replaced,
     /// The target behind silent hops, which answers last.
     Silent,
 }
@@ -147,7 +149,13 @@ fn slowest<const N: usize>(
     attempts: u8,
 ) -> Option<(u32, u32)> {
     let (mut polling, mut handling) = (0, 0);
-    for path in [Costly::Rows, Costly::Loop, Costly::WeakLoop, Costly::Silent] {
+    for path in [
+        Costly::Rows,
+        Costly::Loop,
+        Costly::WeakLoop,
+        Costly::Replaced,
+        Costly::Silent,
+    ] {
         for (sweep, places) in [(Some(Sweep::Burst), N), (None, N * 3 / 4)] {
             let hops = (places / usize::from(attempts)).min(MAX_HOPS.into());
             let config = Config {
@@ -199,36 +207,38 @@ fn trace<const N: usize>(
         // All that were sent since the last wait are answered now, a millisecond apart.
         for (index, hop) in sent.iter().enumerate().take(count).skip(answered) {
             at = at.saturating_add(Duration::from_millis(1));
+            let weak = Ends {
+                destination: ends.source,
+                ..ends
+            };
             let (router, quoted) = match path {
                 Costly::Rows if hop % 5 == 0 => continue,
-                Costly::Rows => ((hop - 1) / 3, ends),
-                Costly::Loop => (hop % 2, ends),
-                Costly::WeakLoop => (
-                    hop % 2,
-                    Ends {
-                        destination: ends.source,
-                        ..ends
-                    },
-                ),
-                Costly::Silent if *hop == config.max_hops => (0, ends),
+                Costly::Rows => ((hop - 1) / 3, &[ends][..]),
+                Costly::Loop => (hop % 2, &[ends][..]),
+                Costly::WeakLoop => (hop % 2, &[weak][..]),
+                Costly::Replaced => (hop % 2, &[weak, ends][..]),
+                Costly::Silent if *hop == config.max_hops => (0, &[ends][..]),
                 Costly::Silent => continue,
             };
-            echo.emit(ends, u16::try_from(index).ok()?, &mut message).ok()?;
-            let mut from = self::router(ends, router);
-            let answer = if matches!(path, Costly::Silent) {
-                from = ends.destination;
-                echo_reply(ends, &message, &mut packet)?
-            } else {
-                time_exceeded(from, quoted, ends.source, &message, &mut packet)?
-            };
-            let arrival = Arrival {
-                at,
-                from,
-                hop_limit: Some(64),
-            };
-            let before = clock.now();
-            black_box(tracer.handle(arrival, black_box(answer)).ok()?);
-            handling = handling.max(clock.now().saturating_since(before).subsec_nanos());
+            for quoted in quoted {
+                echo.emit(ends, u16::try_from(index).ok()?, &mut message)
+                    .ok()?;
+                let mut from = self::router(ends, router);
+                let answer = if matches!(path, Costly::Silent) {
+                    from = ends.destination;
+                    echo_reply(ends, &message, &mut packet)?
+                } else {
+                    time_exceeded(from, *quoted, ends.source, &message, &mut packet)?
+                };
+                let arrival = Arrival {
+                    at,
+                    from,
+                    hop_limit: Some(64),
+                };
+                let before = clock.now();
+                black_box(tracer.handle(arrival, black_box(answer)).ok()?);
+                handling = handling.max(clock.now().saturating_since(before).subsec_nanos());
+            }
         }
         answered = count;
     }
