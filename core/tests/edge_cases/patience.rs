@@ -1,9 +1,9 @@
 //! How long a trace waits, to the nanosecond: what the head of `src/patience.rs` and the crate's
 //! front page promise.
 
-use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
+use crate::network::{BOTH, ECHO, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Config, Instant, Outcome, ProbeId, StopReason, Sweep};
+use hopshot_core::{Action, Config, Instant, Outcome, ProbeId, StopReason, Sweep, Tracer};
 use std::time::Duration;
 
 /// What a trace has heard, and how it goes on when it hears nothing more.
@@ -636,5 +636,25 @@ fn the_last_hop_that_was_reached_out_to_has_all_its_time_before_it_is_quiet() {
         }
         let last = *silence.trace.sent.get(3).expect("hop 4 has been probed");
         assert_eq!(silence.now.saturating_since(last), ms(190));
+    }
+}
+
+#[test]
+fn a_timeout_as_long_as_can_be_ends_nothing_at_once() {
+    for family in BOTH {
+        let config = Config {
+            timeout: Duration::MAX,
+            ..config(family)
+        };
+        let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
+        let (mut now, mut buf) = (Instant::from_millis(1_000), [0; 64]);
+        let two_years = Instant::from_millis(2 * 365 * 86_400_000);
+        while now < two_years {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(_) => {}
+                Action::Wait(until) => now = until,
+                Action::Done => panic!("nothing was waited for at {now:?}"),
+            }
+        }
     }
 }
