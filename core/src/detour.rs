@@ -72,9 +72,8 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Instant {
     again.min(edge.after(patience::timeout(view)))
 }
 
-/// Returns when a probe is given up that [`Patience`](patience::Patience) gives up at `deadline`.
-/// What is asked again at a silent end is waited for as long as anything is until it is quiet, and
-/// so that the first probe has had all its time.
+/// Returns when a probe is given up that [`Patience`](patience::Patience) gives up at `deadline`:
+/// at a silent end not before the first probe of the trace has had all its time.
 pub(crate) fn deadline(view: &View<'_>, probe: &Slot, deadline: Instant) -> Instant {
     let path = view.path;
     let is_open = path.quiet.is_some() && path.certain_end().is_none();

@@ -127,7 +127,7 @@ pub(crate) fn from_quiet(path: &Path) -> u64 {
     }
 }
 
-/// So many halves of the greatest RTT, and no less than `least`; `nearby` while only the
+/// Returns so many halves of the greatest RTT, and no less than `least`; `nearby` while only the
 /// neighbourhood has answered.
 #[inline(never)]
 fn by_half(slowest: u64, halves: u32, least: u32, nearby: u32) -> u64 {

@@ -3,7 +3,7 @@
 use super::facts::{Facts, HopFacts};
 use super::side::Side;
 
-/// So many routers are no chance.
+/// The fewest routers that are no chance.
 const LEAST: usize = 2;
 
 /// A side that routers on its way don't answer, although they, or others as far away, answer other

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// answer.
 const STEPS: u8 = 8;
 
-/// Where no router as far as this answers, none does, most likely.
+/// The hop up to which somebody answers, if anybody does, most likely.
 const DARK: u8 = 5;
 
 /// The wait for a knock that has left behind all other probes, at least: the target may be an ocean
@@ -98,9 +98,8 @@ impl<L: Link> Driver<L> {
         Some(over.max(now))
     }
 
-    /// Waits for a knock of a trace that has ended, and looks for the target that has answered it.
-    /// Where probes leave one after the other the knock may have left last. Returns when to look
-    /// again.
+    /// Waits for a knock of a trace that has ended, and looks for the target that has answered it:
+    /// a knock that had to take its turn may have left last. Returns when to look again.
     pub(super) fn outlast(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         self.traces.get_mut(&id)?.knock.is_awaited = false;
         let trace = self.traces.get(&id)?;
