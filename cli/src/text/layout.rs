@@ -259,8 +259,8 @@ impl Layout {
 
     /// Returns the texts behind the host of a row. On a terminal losses are counted where they are
     /// more than what was asked for. Where all answers prove nothing the hop was asked more often,
-    /// and not each hop as often: there they stand first, on a terminal as many as were asked for.
-    /// Keeps them below those of other hops.
+    /// and not each hop as often: there they stand first, below those of other hops, on a terminal
+    /// as many as were asked for.
     fn times(&self, times: Times, row: &Row) -> Vec<(String, Style)> {
         let is_terminal = self.width.is_some();
         let lost: Vec<Style> = row.cells.iter().filter_map(Cell::lost).collect();
